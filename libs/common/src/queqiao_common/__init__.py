@@ -1,0 +1,1 @@
+"""What Queqiao's five services share, and nothing that only one of them needs."""

@@ -1,0 +1,223 @@
+"""Every event on the wire, in the order a message meets them.
+
+Rules that let services be upgraded one at a time: a new field has a default, a field is never
+renamed or reused, and a decoder ignores what it does not know. `tests/golden/` keeps every event
+ever released, encoded, and a test decodes them all.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Literal, get_args
+
+import msgspec
+from msgspec import Meta, Struct
+
+AccountId = Annotated[str, Meta(pattern="^[a-z0-9_-]+$", description="`[[accounts]]` id")]
+ConvId = Annotated[str, Meta(description="`c_` and a keyed hash of account and openid")]
+TurnId = Annotated[str, Meta(description="`<account>.<conv>.<number>`, the number from 1")]
+RouteId = Annotated[str, Meta(pattern="^[a-z0-9_-]+$", description="a key of `[routes]`")]
+Millis = Annotated[int, Meta(description="Unix time in milliseconds, UTC")]
+
+Trigger = Literal["message", "menu", "subscribe", "scan", "enter", "none"]
+"""What the user did, which decides how many customer-service messages it allows."""
+
+
+class Verdict(StrEnum):
+    """What moderation says of a text."""
+
+    PASS = "pass"
+    MASKED = "masked"
+    BLOCKED = "blocked"
+    THROTTLED = "throttled"
+    FAILED = "failed"  # the event was buried; the conversation must not wait for it
+
+
+class Event(Struct, frozen=True, kw_only=True, tag_field="event", omit_defaults=True):
+    """What every event carries. A repeated cause repeats the `id`, and the stream drops it."""
+
+    id: str
+    account: AccountId
+
+
+class Waiting(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A user's message whose HTTP request may still be open for a passive reply."""
+
+    msgid: str
+    received_ms: Millis
+    trigger: Trigger = "message"
+
+
+class InboundMessage(Event, tag="InboundMessage", frozen=True, kw_only=True, omit_defaults=True):
+    """A verified, decrypted, parsed message or platform event of one user."""
+
+    conv: ConvId
+    openid: str
+    msgid: str
+    received_ms: Millis
+    kind: Literal["text", "platform_event", "unsupported"] = "text"
+    text: str = ""
+    msg_type: str = "text"
+    platform_event: str = ""
+    event_key: str = ""
+    trigger: Trigger = "message"
+
+
+class ScreenedMessage(Event, tag="ScreenedMessage", frozen=True, kw_only=True, omit_defaults=True):
+    """The same message with moderation's verdict.
+
+    `sequence` is the place of the `InboundMessage` in its stream: the conversation absorbs by it.
+    `message` is None where the inbound event could not even be decoded.
+    """
+
+    conv: ConvId
+    sequence: int
+    verdict: Verdict
+    message: InboundMessage | None = None
+    text: str = ""
+
+
+class Prompt(Struct, frozen=True):
+    """One message before the model."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class CompletionRequest(
+    Event, tag="CompletionRequest", frozen=True, kw_only=True, omit_defaults=True
+):
+    """One turn for a model: the whole prompt, so that llm keeps no state and scales alone."""
+
+    conv: ConvId
+    turn_id: TurnId
+    route: RouteId
+    prompt: tuple[Prompt, ...]
+    deadline_ms: Millis
+
+
+class ReplySegment(Event, tag="ReplySegment", frozen=True, kw_only=True, omit_defaults=True):
+    """One finished piece of an answer, cut where a paragraph ends.
+
+    `attempt` grows with every run of a model for this turn; pieces of two runs are never mixed.
+    `failed` says that no model of the route could answer; its text is then empty and final.
+    """
+
+    conv: ConvId
+    turn_id: TurnId
+    number: Annotated[int, Meta(ge=0)]  # from 0, without gaps, within one attempt
+    attempt: Annotated[int, Meta(ge=1)]
+    text: str
+    final: bool = False
+    failed: bool = False
+    model: str = ""
+
+
+class ScreenedSegment(Event, tag="ScreenedSegment", frozen=True, kw_only=True, omit_defaults=True):
+    """The piece after output screening."""
+
+    conv: ConvId
+    turn_id: TurnId
+    number: Annotated[int, Meta(ge=0)]
+    attempt: Annotated[int, Meta(ge=1)]
+    text: str
+    verdict: Verdict
+    final: bool = False
+    failed: bool = False
+    model: str = ""
+
+
+class Delivery(Event, tag="Delivery", frozen=True, kw_only=True, omit_defaults=True):
+    """What one user shall read next: recorded in the conversation, released in order.
+
+    `id` is `<turn_id>.<n>`. `waiting` are the messages it answers, oldest first: any of their open
+    requests may carry it. A `collect` has no text of its own: it asks egress to hand parked replies
+    to the waiting request of a passive-only account.
+    """
+
+    conv: ConvId
+    openid: str
+    turn_id: TurnId
+    kind: Literal["answer", "notice", "collect"] = "answer"
+    text: str = ""
+    final: bool = True
+    ai: bool = False  # written by a model: to be labelled
+    waiting: tuple[Waiting, ...] = ()
+
+
+class DeliveryResult(Event, tag="DeliveryResult", frozen=True, kw_only=True, omit_defaults=True):
+    """What became of a `Delivery`; `reasons` are the reply plan's, for operators to read."""
+
+    conv: ConvId
+    turn_id: TurnId
+    delivery_id: str
+    status: Literal["delivered", "failed", "parked"]
+    via: Literal["passive", "api", "mailbox", "none"] = "none"
+    parts: int = 0
+    parked: int = 0  # parts that wait in the mailbox for the user's next message
+    errcode: int = 0
+    reasons: tuple[str, ...] = ()
+    msgids: tuple[str, ...] = ()
+
+
+class PassiveOffer(Event, tag="PassiveOffer", frozen=True, kw_only=True, omit_defaults=True):
+    """A reply for the HTTP request that still waits on `msgid`.
+
+    With `now` it is to be given at once; without, only if the last window ends before a better one
+    comes. `items` name the deliveries (or mailbox items) that the text carries.
+    """
+
+    conv: ConvId
+    msgid: str
+    text: str
+    items: tuple[str, ...]
+    now: bool = True
+
+
+class WindowMissed(Event, tag="WindowMissed", frozen=True, kw_only=True, omit_defaults=True):
+    """The request was answered `success` without a reply: the answer comes by API, later."""
+
+    conv: ConvId
+    openid: str
+    msgid: str
+
+
+class TurnTimeout(Event, tag="TurnTimeout", frozen=True, kw_only=True, omit_defaults=True):
+    """The deadline of a turn, kept by the broker rather than by a process."""
+
+    conv: ConvId
+    turn_id: TurnId
+
+
+class DeadLetter(Event, tag="DeadLetter", frozen=True, kw_only=True, omit_defaults=True):
+    """An event that could not be processed, with why, how often, and its trace."""
+
+    subject: str
+    stream: str
+    sequence: int
+    consumer: str
+    reason: str
+    attempts: int
+    body: bytes
+    headers: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+AnyEvent = (
+    InboundMessage
+    | ScreenedMessage
+    | CompletionRequest
+    | ReplySegment
+    | ScreenedSegment
+    | Delivery
+    | DeliveryResult
+    | PassiveOffer
+    | WindowMissed
+    | TurnTimeout
+    | DeadLetter
+)
+EVENT_TYPES: tuple[type[Event], ...] = get_args(AnyEvent)
+
+encoder = msgspec.json.Encoder()
+
+
+def encode(event: Struct) -> bytes:
+    """Encode an event, or any of our documents, as JSON."""
+    return encoder.encode(event)

@@ -1,0 +1,246 @@
+"""Start, health, drain, stop: what `main()` of every service is given."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import prometheus_client
+import uvicorn
+import uvloop
+from fastapi import FastAPI, Response
+from msgspec import Struct
+
+from queqiao_common import bus as bus_module
+from queqiao_common import provision, settings, telemetry
+from queqiao_common.bus import Bus, Raw
+from queqiao_common.errors import QueqiaoError, SettingsError
+from queqiao_common.events import Event
+from queqiao_common.follow import Follower
+from queqiao_common.kv import JetStreamDocuments
+from queqiao_common.settings import SERVICE_SECRETS, Config
+from queqiao_common.topology import DEFAULT_PORTS, Bucket, Consumer, Subject
+from queqiao_common.worker import Buried, Handler, Worker, Yields
+
+log = logging.getLogger(__name__)
+
+E = TypeVar("E", bound=Event)
+T = TypeVar("T", bound=Struct)
+
+DRAIN = 20.0
+"""Seconds that work in hand may take after SIGTERM; the rest is redelivered to other replicas."""
+HTTP_DRAIN = 6
+"""Seconds that open HTTP requests may take: longer than a callback is ever held."""
+
+
+class Runtime:
+    """The process around a service: its settings, its connection, its work, its HTTP port."""
+
+    def __init__(self, service: str, config: Config, bus: Bus, *, stopping: asyncio.Event) -> None:
+        self.service = service
+        self.config = config
+        self.bus = bus
+        self.app = FastAPI(
+            title=f"Queqiao {service}", docs_url=None, redoc_url=None, openapi_url=None
+        )
+        self.stopping = stopping  # also set when the connection is closed for good
+        self._workers: list[Worker[Any]] = []
+        self._followers: list[Follower] = []
+        self._checks: dict[str, Callable[[], bool]] = {"broker": lambda: bus.connected}
+        self._add_health()
+
+    def bucket(self, bucket: Bucket, kind: type[T]) -> JetStreamDocuments[T]:
+        """Return a bucket whose documents are of one type."""
+        return JetStreamDocuments(self.bus, bucket, kind)
+
+    def consume(
+        self,
+        consumer: Consumer[E],
+        handler: Handler[E],
+        *,
+        on_buried: Callable[[Buried], Yields] | None = None,
+        slots: int | None = None,
+    ) -> None:
+        """Have `handler` called for each event of a durable consumer, once `run()` is reached."""
+        self._workers.append(
+            Worker(
+                self.bus,
+                consumer,
+                handler,
+                on_buried=on_buried,
+                slots=slots,
+                on_lost=lambda: self._restore(consumer),
+            )
+        )
+
+    def follow(self, subject: Subject[E], hear: Callable[[Raw], None], *, since: float) -> None:
+        """Have `hear` called in this replica for every event of a subject, from `since` s ago."""
+        self._followers.append(
+            Follower(
+                self.bus, stream=subject.stream.name, subject=subject.filter, hear=hear, since=since
+            )
+        )
+
+    def follow_bucket(self, bucket: Bucket, hear: Callable[[Raw], None], *, since: float) -> None:
+        """Have `hear` called in this replica for every write to a bucket."""
+        self._followers.append(
+            Follower(
+                self.bus,
+                stream=bucket.stream,
+                subject=f"$KV.{bucket.name}.>",
+                hear=hear,
+                since=since,
+            )
+        )
+
+    def check(self, name: str, is_ready: Callable[[], bool]) -> None:
+        """Let `/readyz` depend on something more."""
+        self._checks[name] = is_ready
+
+    async def run(self) -> None:
+        """Work until the process is told to stop, then finish what is in hand.
+
+        First the door is closed and open requests are answered, then pulling stops, then the events
+        in hand are finished (at most 20 s).
+        """
+        server = _server(self.app, _port(self.service))
+        pulls = [asyncio.create_task(worker.run()) for worker in self._workers]
+        follows = [asyncio.create_task(follower.run()) for follower in self._followers]
+        serving = asyncio.create_task(server.serve())
+        stopping = asyncio.create_task(self.stopping.wait())
+        log.info("service.started", extra={"http_port": server.config.port})
+        await asyncio.wait([serving, stopping, *pulls], return_when=asyncio.FIRST_COMPLETED)
+        crashed = [task for task in (serving, *pulls) if task.done()]
+        log.info("service.stopping")
+        server.should_exit = True
+        await asyncio.wait([serving], timeout=HTTP_DRAIN + 1)
+        for worker in self._workers:
+            worker.stop()
+        if pulls:
+            await asyncio.wait(pulls, timeout=5)
+        drained = await asyncio.gather(*(worker.drain(DRAIN) for worker in self._workers))
+        for follower in self._followers:
+            follower.stop()
+        if follows:
+            await asyncio.wait(follows, timeout=2)
+        stopping.cancel()
+        log.info("service.stopped", extra={"drained": all(drained)})
+        for task in crashed:
+            task.result()
+
+    def _restore(self, consumer: Consumer[Any]) -> None:
+        """Create a consumer again that was deleted, or that a restored broker does not know."""
+        if not self.config.nats.apply_topology:
+            return
+        task = asyncio.create_task(self._reapply(consumer))
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+    async def _reapply(self, consumer: Consumer[Any]) -> None:
+        with contextlib.suppress(QueqiaoError):
+            await provision.apply_consumer(self.bus, consumer)
+
+    def _add_health(self) -> None:
+        @self.app.get("/healthz")
+        async def healthz() -> Response:
+            return Response("ok\n", media_type="text/plain")
+
+        @self.app.get("/readyz")
+        async def readyz() -> Response:
+            failing = [name for name, is_ready in self._checks.items() if not is_ready()]
+            if self.stopping.is_set():
+                failing.append("stopping")
+            text = "ready\n" if not failing else "not ready: " + ", ".join(failing) + "\n"
+            return Response(text, 503 if failing else 200, media_type="text/plain")
+
+        @self.app.get("/metrics")
+        async def metrics() -> Response:
+            return Response(
+                prometheus_client.generate_latest(),
+                media_type=prometheus_client.CONTENT_TYPE_LATEST,
+            )
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn without its signal handlers: the runtime decides when to stop."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _server(app: FastAPI, port: int) -> uvicorn.Server:
+    return _Server(
+        uvicorn.Config(
+            app,
+            host=settings.environment("QUEQIAO_HTTP_HOST", "0.0.0.0"),  # noqa: S104 - in a pod
+            port=port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            timeout_graceful_shutdown=HTTP_DRAIN,
+            lifespan="off",
+        )
+    )
+
+
+def _port(service: str) -> int:
+    return int(settings.environment("QUEQIAO_HTTP_PORT") or DEFAULT_PORTS[service])
+
+
+@contextlib.asynccontextmanager
+async def open_runtime(service: str, config: Config) -> AsyncIterator[Runtime]:
+    """Connect a service to its broker, with the topology applied where that is its business."""
+    closed = asyncio.Event()
+    bus = await bus_module.connect(config.nats, service, on_closed=closed.set)
+    runtime = Runtime(service, config, bus, stopping=closed)
+    try:
+        if config.nats.apply_topology:
+            await provision.apply(
+                bus, replicas=config.nats.replicas, scale=config.nats.stream_bytes
+            )
+        yield runtime
+    finally:
+        await bus.close()
+
+
+def run(service: str, main: Callable[[Runtime], Awaitable[None]]) -> None:
+    """Run a service until SIGTERM or SIGINT: the whole of a `__main__`.
+
+    A wrong configuration ends the process with exit code 2 and every problem on a line of its own;
+    an unreachable broker with exit code 1 and one line.
+    """
+    provider = telemetry.set_up(service)
+    try:
+        config = settings.load(
+            Path(settings.environment("QUEQIAO_CONFIG", "queqiao.toml")),
+            needs=SERVICE_SECRETS[service],
+        )
+        uvloop.run(_main(service, config, main))
+    except SettingsError as error:
+        print_problems(error)
+        sys.exit(2)
+    except QueqiaoError as error:
+        log.error("service.failed", extra={"error": str(error)})
+        sys.exit(1)
+    finally:
+        provider.shutdown()
+
+
+def print_problems(error: SettingsError) -> None:
+    """Write each problem of a configuration file on a line of its own, for a person."""
+    sys.stderr.write(f"{error.source or 'configuration'}: {len(error.problems)} problem(s)\n")
+    for problem in error.problems:
+        sys.stderr.write(f"  {problem}\n")
+
+
+async def _main(service: str, config: Config, main: Callable[[Runtime], Awaitable[None]]) -> None:
+    async with open_runtime(service, config) as runtime:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, runtime.stopping.set)
+        await main(runtime)

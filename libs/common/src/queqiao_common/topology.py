@@ -1,0 +1,330 @@
+"""Every stream, subject, consumer and bucket: values, no code that talks to a broker.
+
+This table is what `queqiao topology apply` creates, what the services bind to, and what
+`docs/events.md` and the AsyncAPI document are generated from. Durations are seconds.
+
+Reasons for the limits (measurements in docs/adr/0002):
+- retention is `limits`: work-queue streams forget the id of an acknowledged message at a restart;
+- `discard` is `new`: the oldest unread message is never dropped silently, the publisher is told;
+- the duplicate window outlives every redelivery;
+- timers have a stream of their own, as scheduling is refused where `discard` is `new`.
+"""
+
+from dataclasses import dataclass, field
+from typing import Generic, Literal, TypeVar
+
+from queqiao_common import events
+from queqiao_common.events import Event
+
+E = TypeVar("E", bound=Event)
+T = TypeVar("T")
+
+DAY = 86_400.0
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stream:
+    """A JetStream stream; `max_bytes` is the default and scales by `[nats] stream_bytes`."""
+
+    name: str
+    subjects: tuple[str, ...]
+    keeps: str
+    max_age: float = 3 * DAY
+    max_bytes: int = 2048 * MIB
+    duplicate_window: float = 900.0
+    storage: Literal["file", "memory"] = "file"
+    discard: Literal["new", "old"] = "new"
+    schedules: bool = False
+
+
+CHAT = Stream(
+    name="CHAT",
+    subjects=("chat.inbound.>", "chat.screened.>"),
+    keeps="what users said, before and after screening",
+)
+LLM = Stream(name="LLM", subjects=("llm.request.>",), keeps="turns to be answered by a model")
+REPLY = Stream(
+    name="REPLY",
+    subjects=("reply.draft.>", "reply.screened.>", "reply.ready.>", "reply.delivered.>"),
+    keeps="answers, from the model's draft to WeChat's acceptance",
+)
+PASSIVE = Stream(
+    name="PASSIVE",
+    subjects=("passive.offer.>", "passive.missed.>"),
+    keeps="what ingress and egress tell each other about requests that are open now",
+    storage="memory",  # worthless after seconds; egress offers again when it is lost
+    max_age=120.0,
+    max_bytes=256 * MIB,
+    duplicate_window=10.0,
+    discard="old",
+)
+TIMERS = Stream(
+    name="TIMERS",
+    subjects=("timer.>", "turn.timeout.>"),
+    keeps="deadlines, published by the broker itself when they are due",
+    max_age=7 * DAY,
+    max_bytes=512 * MIB,
+    discard="old",
+    schedules=True,
+)
+DEAD = Stream(
+    name="DEAD",
+    subjects=(
+        "dead.>",
+        "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>",
+        "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.>",
+    ),
+    keeps="events that could not be processed, for an operator to look at and replay",
+    max_age=30 * DAY,
+    max_bytes=512 * MIB,
+    discard="old",
+)
+STREAMS = (CHAT, LLM, REPLY, PASSIVE, TIMERS, DEAD)
+
+
+@dataclass(frozen=True)
+class Subject(Generic[E]):
+    """A family of subjects that carries one type of event."""
+
+    pattern: str
+    event: type[E]
+    stream: Stream
+    published_by: str
+    means: str
+
+    @property
+    def template(self) -> str:
+        """The pattern without its variables: the name of the hop in spans and metrics."""
+        return self.pattern.split(".{")[0]
+
+    @property
+    def filter(self) -> str:
+        """The wildcard subject that matches the whole family."""
+        return ".".join("*" if part[0] == "{" else part for part in self.pattern.split("."))
+
+    def of(self, event: Event) -> str:
+        """Return the subject of one event."""
+        return self.pattern.format_map(_Fields(event))
+
+
+class _Fields(dict[str, str]):
+    """The fields of an event, looked up by name while a pattern is filled in."""
+
+    def __init__(self, event: Event) -> None:
+        self._event = event
+
+    def __missing__(self, name: str) -> str:
+        return str(getattr(self._event, name))
+
+
+INBOUND = Subject(
+    "chat.inbound.{account}.{conv}",
+    events.InboundMessage,
+    CHAT,
+    "ingress",
+    "a verified, decrypted, parsed user message or platform event",
+)
+SCREENED = Subject(
+    "chat.screened.{account}.{conv}",
+    events.ScreenedMessage,
+    CHAT,
+    "moderation",
+    "the same, with the verdict",
+)
+REQUESTS = Subject(
+    "llm.request.{route}",
+    events.CompletionRequest,
+    LLM,
+    "context",
+    "one turn: the whole prompt",
+)
+DRAFTS = Subject(
+    "reply.draft.{account}",
+    events.ReplySegment,
+    REPLY,
+    "llm",
+    "one finished piece of an answer",
+)
+SEGMENTS = Subject(
+    "reply.screened.{account}",
+    events.ScreenedSegment,
+    REPLY,
+    "moderation",
+    "the piece after output screening",
+)
+READY = Subject(
+    "reply.ready.{account}",
+    events.Delivery,
+    REPLY,
+    "context",
+    "recorded in the conversation, released in order, to be delivered",
+)
+DELIVERED = Subject(
+    "reply.delivered.{account}",
+    events.DeliveryResult,
+    REPLY,
+    "egress",
+    "delivered, failed for good, or parked; releases the next piece",
+)
+OFFERS = Subject(
+    "passive.offer.{account}",
+    events.PassiveOffer,
+    PASSIVE,
+    "egress",
+    "a reply for the HTTP request that still waits for it",
+)
+MISSED = Subject(
+    "passive.missed.{account}",
+    events.WindowMissed,
+    PASSIVE,
+    "ingress",
+    "the request ended without a reply; the user sees that one is being written",
+)
+TIMEOUTS = Subject(
+    "turn.timeout.{account}",
+    events.TurnTimeout,
+    TIMERS,
+    "context, scheduled",
+    "the turn's deadline, set in the broker, not in a process",
+)
+DEAD_LETTERS = Subject(
+    "dead.{subject}",
+    events.DeadLetter,
+    DEAD,
+    "the worker loop",
+    "an event that could not be processed, with why, how often, and the trace",
+)
+SUBJECTS: tuple[Subject[Event], ...] = (
+    INBOUND,
+    SCREENED,
+    REQUESTS,
+    DRAFTS,
+    SEGMENTS,
+    READY,
+    DELIVERED,
+    OFFERS,
+    MISSED,
+    TIMEOUTS,
+    DEAD_LETTERS,
+)  # type: ignore[assignment]  # a tuple of different families; E is invariant only in name
+SUBJECT_OF: dict[type[Event], Subject[Event]] = {subject.event: subject for subject in SUBJECTS}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Consumer(Generic[E]):
+    """A durable pull consumer: one durable per work, shared by all replicas of a service.
+
+    `slots` is how many events one replica handles at once, `max_ack_pending` how many all of them
+    together may hold. The broker's `max_deliver` is a net above our own limit (`attempts`).
+    """
+
+    name: str
+    service: str
+    reads: Subject[E]
+    ack_wait: float = 10.0
+    attempts: int = 8
+    slots: int = 64
+    max_ack_pending: int = 2000
+
+
+MODERATION_INBOUND = Consumer(name="moderation-inbound", service="moderation", reads=INBOUND)
+MODERATION_DRAFTS = Consumer(name="moderation-drafts", service="moderation", reads=DRAFTS)
+CONTEXT_SCREENED = Consumer(name="context-screened", service="context", reads=SCREENED)
+CONTEXT_SEGMENTS = Consumer(name="context-segments", service="context", reads=SEGMENTS)
+CONTEXT_DELIVERED = Consumer(name="context-delivered", service="context", reads=DELIVERED)
+CONTEXT_TIMEOUTS = Consumer(name="context-timeouts", service="context", reads=TIMEOUTS)
+LLM_REQUESTS = Consumer(name="llm-requests", service="llm", reads=REQUESTS, attempts=5)
+EGRESS_READY = Consumer(name="egress-ready", service="egress", reads=READY, slots=256, attempts=60)
+EGRESS_MISSED = Consumer(name="egress-missed", service="egress", reads=MISSED, attempts=1)
+CONSUMERS: tuple[Consumer[Event], ...] = (
+    MODERATION_INBOUND,
+    MODERATION_DRAFTS,
+    CONTEXT_SCREENED,
+    CONTEXT_SEGMENTS,
+    CONTEXT_DELIVERED,
+    CONTEXT_TIMEOUTS,
+    LLM_REQUESTS,
+    EGRESS_READY,
+    EGRESS_MISSED,
+)  # type: ignore[assignment]  # as above
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bucket:
+    """A key-value bucket; a key lives `ttl` seconds after its last write (None: for good)."""
+
+    name: str
+    key: str
+    keeps: str
+    ttl: float | None = None
+    max_value: int = 512 * 1024
+    max_bytes: int = 1024 * MIB
+    written_by: tuple[str, ...] = field(default=())
+
+    @property
+    def stream(self) -> str:
+        """The stream beneath the bucket."""
+        return f"KV_{self.name}"
+
+
+CONVERSATIONS = Bucket(
+    name="conversations",
+    key="<account>.<conv>",
+    keeps="cursor, history, the turn in flight, queued messages",
+    ttl=7 * DAY,  # outlives the CHAT stream, else an expired document absorbs old messages again
+    written_by=("context",),
+)
+CLAIMS = Bucket(
+    name="claims",
+    key="<account>.<msgid>",
+    keeps="who answers this message: its waiting HTTP request, or the API; the first create wins",
+    ttl=3600.0,
+    written_by=("ingress", "egress"),
+)
+MAILBOX = Bucket(
+    name="mailbox",
+    key="<account>.<conv>",
+    keeps="replies parked for accounts that can only reply passively",
+    ttl=3 * DAY,
+    written_by=("egress",),
+)
+QUOTA = Bucket(
+    name="quota",
+    key="<account>.<conv>",
+    keeps="the window opened by the user's last action, and how many messages of it are spent",
+    ttl=2 * DAY,
+    written_by=("egress",),
+)
+SENT = Bucket(
+    name="sent",
+    key="<delivery id>",
+    keeps="who sends a delivery, and how many parts of it WeChat has accepted",
+    ttl=3 * DAY,
+    written_by=("egress",),
+)
+TOKENS = Bucket(
+    name="tokens",
+    key="<account>",
+    keeps="the access token, when it expires, and who is fetching the next one",
+    ttl=2 * 3600.0,
+    written_by=("egress",),
+)
+ANSWERS = Bucket(
+    name="answers",
+    key="<route>.<hash>",
+    keeps="cached answers to frequent, context-free questions",
+    ttl=DAY,
+    written_by=("llm",),
+)
+POLICY = Bucket(
+    name="policy",
+    key="words.<list>",
+    keeps="word lists that operators change while the services run",
+    written_by=("operators",),
+)
+BUCKETS = (CONVERSATIONS, CLAIMS, MAILBOX, QUOTA, SENT, TOKENS, ANSWERS, POLICY)
+
+SERVICES = ("ingress", "moderation", "context", "llm", "egress")
+DEFAULT_PORTS = {"ingress": 8080, "moderation": 8180, "context": 8280, "llm": 8380, "egress": 8480}
+"""Each service's own HTTP port where `QUEQIAO_HTTP_PORT` does not name one."""

@@ -1,0 +1,320 @@
+"""The consumer loop, written once.
+
+A handler is an async generator over one received event: it yields the events it wants published.
+The loop publishes each at once, waits for the broker's acknowledgements, and only then acks. After
+a failure the handler runs again from the start, so whatever it yields, keeps or calls must be safe
+to repeat.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from opentelemetry.trace import Span, Status, StatusCode
+
+from queqiao_common import telemetry
+from queqiao_common.bus import Bus, Raw
+from queqiao_common.errors import PermanentError, TransientError
+from queqiao_common.events import DeadLetter, Event
+from queqiao_common.pull import Metadata, Puller, parse_metadata
+from queqiao_common.topology import Consumer
+
+log = logging.getLogger(__name__)
+
+E = TypeVar("E", bound=Event)
+
+
+@dataclass(frozen=True, slots=True)
+class Received(Generic[E]):
+    """One delivery of an event: `attempt` counts from 1, `sequence` is its place in the stream."""
+
+    event: E
+    subject: str
+    attempt: int
+    sequence: int
+    published_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """An event to publish in another trace than the one at hand, or at a later time.
+
+    With `due_ms` the broker itself publishes it then (a timer; see `Timers` in docs/events.md).
+    """
+
+    event: Event
+    parent: Mapping[str, str] | None = None
+    due_ms: int | None = None
+
+
+Yields = AsyncIterator[Event | Outgoing]
+Handler = Callable[[Received[E]], Yields]
+
+
+@dataclass(frozen=True, slots=True)
+class Buried:
+    """What is known of an event that is given up: for telling the turn about it."""
+
+    subject: str
+    body: bytes
+    sequence: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """Done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Nak:
+    """Deliver again after `delay` seconds."""
+
+    delay: float
+
+
+@dataclass(frozen=True, slots=True)
+class Bury:
+    """Give up, for `reason`."""
+
+    reason: str
+
+
+Settlement = Ack | Nak | Bury
+
+
+def backoff(attempt: int) -> float:
+    """Return the seconds before the next attempt: 0.5, 1, 2, 4, ... 30."""
+    return float(min(30.0, 0.25 * 2.0**attempt))
+
+
+def settle(error: BaseException | None, attempt: int, attempts: int) -> Settlement:
+    """Decide what the broker is told about one delivery (`attempt` counts from 1)."""
+    match error:
+        case None:
+            return Ack()
+        case PermanentError():
+            return Bury(str(error))
+        case _ if attempt >= attempts:
+            return Bury(f"{type(error).__name__} on the last of {attempts} attempts: {error}")
+        case TransientError(after=float(delay)):
+            return Nak(delay)
+        case _:
+            return Nak(backoff(attempt))
+
+
+class Worker(Generic[E]):
+    """Runs one handler for one consumer until it is stopped."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        consumer: Consumer[E],
+        handler: Handler[E],
+        *,
+        on_buried: Callable[[Buried], Yields] | None = None,
+        slots: int | None = None,
+        on_lost: Callable[[], None] | None = None,
+    ) -> None:
+        self._bus = bus
+        self._consumer = consumer
+        self._handler = handler
+        self._on_buried = on_buried
+        self._decode = msgspec.json.Decoder(consumer.reads.event).decode
+        self._active: dict[asyncio.Task[None], tuple[Raw, float]] = {}
+        self._busy = telemetry.BUSY.labels(consumer.name)
+        self.puller = Puller(
+            bus,
+            stream=consumer.reads.stream.name,
+            consumer=consumer.name,
+            slots=slots or consumer.slots,
+            handle=self._start,
+            on_lost=on_lost,
+        )
+
+    async def run(self) -> None:
+        """Handle events until `stop()`; returns when the pulling has ended."""
+        beat = asyncio.create_task(self._beat(), name=f"beat {self._consumer.name}")
+        try:
+            await self.puller.run()
+        finally:
+            beat.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await beat
+
+    def stop(self) -> None:
+        """Take nothing more."""
+        self.puller.stop()
+
+    async def drain(self, bound: float) -> bool:
+        """Wait for what is in hand, at most `bound` seconds; the rest is redelivered elsewhere."""
+        if not self._active:
+            return True
+        beat = asyncio.create_task(self._beat())
+        _, late = await asyncio.wait(list(self._active), timeout=bound)
+        beat.cancel()
+        for task in late:
+            task.cancel()
+        return not late
+
+    async def _beat(self) -> None:
+        """Tell the broker, every third of `ack_wait`, which events are still being handled."""
+        every = self._consumer.ack_wait / 3
+        while True:
+            await asyncio.sleep(every)
+            now = time.monotonic()
+            for raw, since in list(self._active.values()):
+                if now - since >= every:
+                    await self._bus.tell(raw.reply, b"+WPI")
+
+    async def _start(self, raw: Raw) -> None:
+        if self.puller.stopped:
+            await self._bus.tell(raw.reply, b"-NAK")
+            self.puller.done()
+            return
+        task = asyncio.create_task(self._handle(raw))
+        self._active[task] = (raw, time.monotonic())
+        self._busy.inc()
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        del self._active[task]
+        self._busy.dec()
+        self.puller.done()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("worker.broken", extra={"consumer": self._consumer.name}, exc_info=error)
+
+    async def _handle(self, raw: Raw) -> None:
+        meta = parse_metadata(raw.reply)
+        headers = raw.headers or {}
+        began = time.monotonic()
+        queue_ms = max(0, int(time.time() * 1000) - meta.published_ms)
+        hop = self._consumer.reads.template
+        with telemetry.process_span(
+            hop,
+            consumer=self._consumer.name,
+            headers=headers,
+            attempt=meta.attempt,
+            queue_ms=queue_ms,
+        ) as span:
+            error = await self._attempt(raw, meta)
+            settlement = settle(error, meta.attempt, self._consumer.attempts)
+            await self._conclude(raw, meta, settlement)
+            self._report(span, meta, settlement, error, time.monotonic() - began)
+
+    async def _attempt(self, raw: Raw, meta: Metadata) -> Exception | None:
+        """Run the handler once; its error is a value for `settle`."""
+        if meta.attempt > self._consumer.attempts:
+            return PermanentError("its handling ended the process, again and again")
+        try:
+            event = self._decode(raw.data)
+        except msgspec.MsgspecError as error:
+            return PermanentError(f"cannot be decoded: {error}")
+        received = Received(event, raw.subject, meta.attempt, meta.sequence, meta.published_ms)
+        try:
+            await self._publish_all(self._handler(received))
+        except Exception as error:
+            return error
+        return None
+
+    async def _publish_all(self, outgoing: Yields) -> None:
+        """Publish what a handler yields as it comes, and wait until all of it is stored."""
+        last: asyncio.Future[None] | None = None
+        waiting: list[asyncio.Future[None]] = []
+        try:
+            async for item in outgoing:
+                last = asyncio.ensure_future(self._publish(item))
+                waiting.append(last)
+        finally:
+            results = await asyncio.gather(*waiting, return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+
+    async def _publish(self, item: Event | Outgoing) -> None:
+        if isinstance(item, Outgoing):
+            if item.due_ms is not None:
+                await self._bus.schedule(item.event, due_ms=item.due_ms, parent=item.parent)
+            else:
+                await self._bus.publish_event(item.event, parent=item.parent)
+        else:
+            await self._bus.publish_event(item)
+
+    async def _conclude(self, raw: Raw, meta: Metadata, settlement: Settlement) -> None:
+        match settlement:
+            case Ack():
+                # Without waiting: an acknowledgement that is lost costs a repeat, which is harmless
+                # by design, and waiting for it costs a round trip on every hop (ADR 0002).
+                await self._bus.tell(raw.reply, b"+ACK")
+            case Nak(delay):
+                await self._bus.tell(raw.reply, f'-NAK {{"delay": {int(delay * 1e9)}}}'.encode())
+            case Bury(reason):
+                await self._bury(raw, meta, reason)
+
+    async def _bury(self, raw: Raw, meta: Metadata, reason: str) -> None:
+        telemetry.BURIED.labels(self._consumer.name).inc()
+        buried = Buried(raw.subject, raw.data, meta.sequence, reason)
+        letter = DeadLetter(
+            id=f"dead:{self._consumer.name}:{meta.sequence}",
+            account=_account_of(raw.data),
+            subject=raw.subject,
+            stream=self._consumer.reads.stream.name,
+            sequence=meta.sequence,
+            consumer=self._consumer.name,
+            reason=reason,
+            attempts=meta.attempt,
+            body=raw.data,
+            headers=dict(raw.headers or {}),
+        )
+        try:
+            if self._on_buried is not None:
+                await self._publish_all(self._on_buried(buried))
+            await self._bus.publish_event(letter)
+        except TransientError:
+            await self._bus.tell(raw.reply, b'-NAK {"delay": 2000000000}')
+            return
+        await self._bus.tell(raw.reply, b"+TERM")
+
+    def _report(
+        self,
+        span: Span,
+        meta: Metadata,
+        settlement: Settlement,
+        error: BaseException | None,
+        seconds: float,
+    ) -> None:
+        """Write the one canonical line, and the metric, of a handled event."""
+        outcome = type(settlement).__name__.lower()
+        telemetry.PROCESSED.labels(self._consumer.name, outcome).observe(seconds)
+        fields: dict[str, Any] = {
+            "consumer": self._consumer.name,
+            "outcome": outcome,
+            "sequence": meta.sequence,
+            "attempt": meta.attempt,
+            "ms": round(seconds * 1000, 1),
+        }
+        if error is None:
+            log.info("event.handled", extra=fields)
+            return
+        span.set_status(Status(StatusCode.ERROR, type(error).__name__))
+        fields |= {"error": type(error).__name__, "detail": str(error)[:300]}
+        expected = isinstance(error, TransientError | PermanentError)
+        level = logging.ERROR if isinstance(settlement, Bury) or not expected else logging.WARNING
+        log.log(level, "event.failed", extra=fields, exc_info=None if expected else error)
+
+
+class _Owner(msgspec.Struct):
+    account: str = "unknown"
+
+
+def _account_of(body: bytes) -> str:
+    """Read the account of an event that could not be decoded as what it should be."""
+    try:
+        return msgspec.json.decode(body, type=_Owner).account
+    except msgspec.MsgspecError:
+        return "unknown"
