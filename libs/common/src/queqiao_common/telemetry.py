@@ -22,6 +22,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from opentelemetry.util.types import AttributeValue
 from prometheus_client import Counter, Gauge, Histogram
 
 from queqiao_common import settings
@@ -164,11 +165,11 @@ def server_span(name: str, **attributes: str | float | bool) -> Iterator[Span]:
         yield span
 
 
-def note(**attributes: str | float | bool | tuple[str, ...]) -> None:
-    """Add attributes to the current span; `__` in a name stands for a dot."""
+def note(attributes: Mapping[str, AttributeValue]) -> None:
+    """Add attributes to the current span."""
     span = trace.get_current_span()
     if span.is_recording():
-        span.set_attributes({key.replace("__", "."): value for key, value in attributes.items()})
+        span.set_attributes(attributes)
 
 
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
