@@ -1,5 +1,8 @@
 """Shared by every test of the workspace."""
 
+from collections.abc import Iterator
+
+import brokers
 import pytest
 
 
@@ -7,3 +10,17 @@ import pytest
 def anyio_backend() -> str:
     """Every service runs on asyncio, so the tests do too."""
     return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def shared_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[brokers.Broker]:
+    """One NATS for all tests that do not hurt it; they keep to keys of their own."""
+    yield from brokers.started(
+        brokers.make_broker(tmp_path_factory.mktemp("shared-broker"), "process")
+    )
+
+
+@pytest.fixture
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[brokers.Broker]:
+    """A NATS of the test's own, to be killed and restarted."""
+    yield from brokers.started(brokers.make_broker(tmp_path_factory.mktemp("broker"), "process"))

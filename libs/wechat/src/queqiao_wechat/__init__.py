@@ -1,0 +1,1 @@
+"""The WeChat protocol: pure functions on values, and one API client (`client`)."""
