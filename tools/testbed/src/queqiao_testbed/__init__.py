@@ -1,0 +1,1 @@
+"""The whole system as real processes, to be tested, broken and measured."""
