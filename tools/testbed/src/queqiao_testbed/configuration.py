@@ -28,6 +28,7 @@ class Options:
     settings: dict[str, Any] = field(default_factory=dict)
     simulator: dict[str, Any] = field(default_factory=dict)
     models: tuple[dict[str, Any], ...] = ()
+    variables: dict[str, str] = field(default_factory=dict)
 
 
 ACCOUNTS = (

@@ -169,6 +169,7 @@ def build(
                     "QUEQIAO_NATS_URL": broker_url,
                     "QUEQIAO_HTTP_PORT": str(port),
                     "QUEQIAO_HTTP_HOST": "127.0.0.1",
+                    **options.variables,
                 },
             )
             for number, port in enumerate(own)

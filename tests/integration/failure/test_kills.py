@@ -1,0 +1,102 @@
+"""Any replica may be killed: nothing acknowledged is lost, nothing doubled."""
+
+import asyncio
+import os
+
+import pytest
+from queqiao_common.testing import eventually
+from queqiao_common.topology import SERVICES
+from queqiao_testbed.configuration import Options
+from queqiao_testbed.ledger import judge, mark
+from queqiao_testbed.system import running
+
+APOLOGY = "没能答上来"
+SECONDS = float(os.environ.get("QUEQIAO_KILL_SECONDS", "12"))  # noqa: TID251 - length of the run
+RATE = 20.0
+
+
+async def keep_asking(system, account, *, seconds, rate):
+    """Users ask at a steady rate; returns what each of them asked."""
+    asked = {}
+    for number in range(int(seconds * rate)):
+        user = f"k{number % 40}"
+        one = mark(user, number)
+        asked.setdefault(user, []).append(one)
+        await system.say(account, user, f"{one} 在吗")
+        await asyncio.sleep(1 / rate)
+    return asked
+
+
+async def verdict(system, account, asked):
+    seen = {}
+    for entry in await system.transcript(account):
+        seen.setdefault(entry["user"], []).append(entry)
+    return judge(asked, seen, apology=APOLOGY)
+
+
+async def settled(system, account, asked, within=90.0):
+    async def done():
+        result = await verdict(system, account, asked)
+        return result if not result.lost else None
+
+    try:
+        return await eventually(done, within=within, every=0.5)
+    except AssertionError:
+        return await verdict(system, account, asked)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.slow
+async def test_a_killed_replica_loses_and_doubles_nothing(service, own_broker, tmp_path):
+    """`kill -9` of one of two replicas, again and again, under 20 messages a second."""
+    options = Options(settings={"moderation": {"messages_per_minute": 0}})
+    account = "active" if service == "egress" else "auto"
+    async with running(tmp_path, broker_url=own_broker.url, replicas=2, options=options) as system:
+        asking = asyncio.create_task(keep_asking(system, account, seconds=SECONDS, rate=RATE))
+        kills = 0
+        while not asking.done():
+            await asyncio.sleep(SECONDS / 4)
+            victim = system.replica(service, kills % 2)
+            await asyncio.to_thread(victim.kill)
+            victim.start()
+            await system.ready()
+            kills += 1
+        result = await settled(system, account, await asking)
+
+    assert not result.lost, str(result)
+    assert not result.swapped, str(result)
+    assert not result.crossed, str(result)
+    allowed = kills if service == "egress" else 0  # the one documented part
+    assert len(result.doubled) <= allowed, str(result)
+
+
+@pytest.mark.slow
+async def test_a_killed_broker_loses_nothing(own_broker, tmp_path):
+    options = Options(settings={"moderation": {"messages_per_minute": 0}})
+    async with running(tmp_path, broker_url=own_broker.url, replicas=2, options=options) as system:
+        asking = asyncio.create_task(keep_asking(system, "auto", seconds=SECONDS, rate=RATE))
+        await asyncio.sleep(SECONDS / 3)
+        await asyncio.to_thread(own_broker.restart)
+        result = await settled(system, "auto", await asking)
+
+    assert not result.lost, str(result)
+    assert not result.doubled, str(result)
+    assert not result.crossed, str(result)
+
+
+@pytest.mark.slow
+async def test_a_rolling_restart_of_everything_loses_nothing(own_broker, tmp_path):
+    """Planned restarts cost nothing at all."""
+    options = Options(settings={"moderation": {"messages_per_minute": 0}})
+    async with running(tmp_path, broker_url=own_broker.url, replicas=2, options=options) as system:
+        asking = asyncio.create_task(keep_asking(system, "active", seconds=25, rate=RATE))
+        for service in SERVICES:
+            for number in range(2):
+                child = system.replica(service, number)
+                child.terminate()
+                assert await asyncio.to_thread(child.wait) == 0
+                child.start()
+                await system.ready()
+        result = await settled(system, "active", await asking)
+
+    assert result.clean, str(result)
