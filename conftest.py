@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-import brokers
+from queqiao_testbed import brokers
 import pytest
 
 

@@ -10,11 +10,6 @@ from queqiao_testbed.system import System, running
 NO_LIMIT = {"moderation": {"messages_per_minute": 0}}
 
 
-def pytest_report_header() -> str:
-    """Say what the suite runs against."""
-    return brokers.describe()
-
-
 @pytest.fixture(scope="session")
 def system_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[brokers.Broker]:
     """The broker of the shared system: a container where one can be had."""

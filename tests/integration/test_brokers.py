@@ -8,7 +8,7 @@ import pytest
 from queqiao_common.bus import Bus, connect
 from queqiao_common.settings import Nats
 
-from tests.integration.brokers import (
+from queqiao_testbed.brokers import (
     Broker,
     containers_required,
     docker_trouble,

@@ -93,6 +93,7 @@ class Bus:
     def __init__(self, client: Client) -> None:
         self._client = client
         self.reconnects = 0
+        self.closing = False
         self._on_reconnect: list[Callable[[], None]] = []
 
     @property
@@ -255,6 +256,7 @@ class Bus:
 
     async def close(self, *, flush: float = 3.0) -> None:
         """Flush what was told, then close. Not `drain`: it can hang for its whole timeout."""
+        self.closing = True
         with contextlib.suppress(nats.errors.Error, TimeoutError):
             await self._client.flush(timeout=max(1, int(flush)))
         await self._client.close()
@@ -295,7 +297,8 @@ async def connect(settings: Nats, name: str, *, on_closed: Callable[[], None] | 
         log.warning("nats.error", extra={"error": type(error).__name__, "detail": str(error)})
 
     async def disconnected() -> None:
-        log.warning("nats.disconnected")
+        if not bus.closing:
+            log.warning("nats.disconnected")
 
     options: dict[str, Any] = {"reconnect_time_wait": 0.25}
     if settings.user:

@@ -323,7 +323,16 @@ POLICY = Bucket(
     keeps="word lists that operators change while the services run",
     written_by=("operators",),
 )
-BUCKETS = (CONVERSATIONS, CLAIMS, MAILBOX, QUOTA, SENT, TOKENS, ANSWERS, POLICY)
+LIMITS = Bucket(
+    name="limits",
+    key="<account>.<conv>",
+    keeps="the messages of the last minute of users who write fast; others are counted in memory",
+    ttl=120.0,
+    max_value=16 * 1024,
+    max_bytes=64 * MIB,
+    written_by=("moderation",),
+)
+BUCKETS = (CONVERSATIONS, CLAIMS, MAILBOX, QUOTA, SENT, TOKENS, ANSWERS, POLICY, LIMITS)
 
 SERVICES = ("ingress", "moderation", "context", "llm", "egress")
 DEFAULT_PORTS = {"ingress": 8080, "moderation": 8180, "context": 8280, "llm": 8380, "egress": 8480}

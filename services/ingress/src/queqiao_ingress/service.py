@@ -1,0 +1,255 @@
+"""What becomes of a callback that is believed: published, held, answered.
+
+Every way to answer with a reply goes through a claim, created before the answer leaves: so a
+message is answered by exactly one request or by the API, and a delivery that WeChat repeats gets
+the same text from any replica. That is also why a handler may die at any point: whatever it had
+claimed is given to the next delivery.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import msgspec
+from prometheus_client import Histogram
+from queqiao_common.bus import PubAck, Raw, StreamFull
+from queqiao_common.claims import Claim, Tries, claim_key, tries_key
+from queqiao_common.errors import BrokerUnavailable, QueqiaoError
+from queqiao_common.events import Event, InboundMessage, PassiveOffer, WindowMissed
+from queqiao_common.kv import Documents
+from queqiao_common.settings import Config
+
+from queqiao_ingress.callback import Callback
+from queqiao_ingress.waiting import Gone, Seat, Stay, Terms, WaitingRoom
+
+log = logging.getLogger(__name__)
+
+LONGEST = 6.0
+"""Seconds after which a silent request ends by itself: WeChat leaves after 5."""
+CLAIM_TIMEOUT = 1.0
+"""Seconds for one decision about a claim."""
+MISSED_TIMEOUT = 2.0
+
+HELD = Histogram(
+    "queqiao_ingress_held_seconds",
+    "How long callbacks were held open, by account and answer.",
+    ["account", "answer"],
+    buckets=(0.025, 0.05, 0.1, 0.25, 0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5, 6),
+)
+
+Kind = Literal[
+    "success", "reply", "later", "thinking", "busy", "ignored", "silent", "gone", "unavailable"
+]
+
+_decode_offer = msgspec.json.Decoder(PassiveOffer).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one callback is told; without a text it is `success`.
+
+    `delivery` counts WeChat's deliveries of the message from 1; only passive accounts count past 2.
+    `missed` is to be published once the answer is out. `trouble` says why there is no answer.
+    """
+
+    kind: Kind
+    text: str = ""
+    delivery: int = 1
+    missed: WindowMissed | None = None
+    trouble: str = ""
+
+    @property
+    def status(self) -> int:
+        """The HTTP status: 503 wherever WeChat shall deliver the message again."""
+        return 503 if self.kind in {"silent", "gone", "unavailable"} else 200
+
+
+class Publisher(Protocol):
+    """What ingress needs of the bus."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker can be spoken to right now."""
+
+    async def publish_event(
+        self, event: Event, *, parent: Mapping[str, str] | None = None, deadline: float = 30.0
+    ) -> PubAck:
+        """Publish until acknowledged, for at most `deadline` seconds."""
+
+
+class Ingress:
+    """Answers callbacks; `room` is what this replica knows, the rest stands in JetStream."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        publisher: Publisher,
+        claims: Documents[Claim],
+        tries: Documents[Tries],
+        room: WaitingRoom,
+        longest: float = LONGEST,
+    ) -> None:
+        self._settings = config.ingress
+        self._delivery = config.delivery
+        self._windows = {account.id: account.passive_window for account in config.accounts}
+        self._modes = {account.id: account.mode for account in config.accounts}
+        self._publisher = publisher
+        self._claims = claims
+        self._tries = tries
+        self._room = room
+        self._longest = longest
+
+    def hear(self, raw: Raw) -> None:
+        """Take an offer that egress made to whichever replica holds the request."""
+        try:
+            offer = _decode_offer(raw.data)
+        except msgspec.MsgspecError:
+            log.warning("offer.unreadable", extra={"subject": raw.subject})
+            return
+        self._room.hear(offer)
+
+    async def answer(self, callback: Callback, *, began: float, gone: Gone) -> Answer:
+        """Publish what a callback says and find what to tell it.
+
+        `began` is when the request arrived (loop time); `gone` returns when its client has left.
+        """
+        message = callback.message
+        if not callback.is_published:
+            return Answer("ignored")
+        mode = self._modes[message.account]
+        try:
+            if mode == "active" or not callback.expects_reply:
+                return await self._pass_on(message, missed=callback.expects_reply)
+            return await self._hold(message, mode, began, gone)
+        except QueqiaoError as error:
+            return Answer("unavailable", trouble=type(error).__name__)
+
+    async def announce(self, missed: WindowMissed, trace: Mapping[str, str]) -> None:
+        """Say that a request ended without its reply, in the trace of its message."""
+        try:
+            await self._publisher.publish_event(missed, parent=trace, deadline=MISSED_TIMEOUT)
+        except QueqiaoError as error:
+            # The reply comes all the same; only 对方正在输入 is not shown.
+            log.warning("missed.lost", extra={"error": type(error).__name__})
+
+    async def _pass_on(self, message: InboundMessage, *, missed: bool) -> Answer:
+        """Publish a message whose reply, if there is one, comes by API."""
+        ack = await self._publish(message)
+        if ack is None:
+            return self._busy()
+        if ack.duplicate or not (missed and self._delivery.typing):
+            return Answer("success", delivery=1 + ack.duplicate)
+        return Answer("success", missed=_missed(message))
+
+    async def _hold(
+        self, message: InboundMessage, mode: Literal["passive", "auto"], began: float, gone: Gone
+    ) -> Answer:
+        """Publish a message and hold its request open for the reply."""
+        key = (message.account, message.msgid)
+        if self._room.refuses(key):
+            return self._busy()
+        with self._room.seat(key) as seat:
+            ack = await self._publish(message)
+            if ack is None:
+                return self._busy()
+            delivery = 1
+            if ack.duplicate:
+                claim = await self._claim_of(message)
+                if claim is not None:
+                    return _told(claim, delivery=2)
+                delivery = await self._count(message, mode)
+            terms = Terms(mode, delivery, self._delivery.thinking)
+            async with seat.watching(gone):
+                answer = await self._wait(message, seat, terms, began)
+            seconds = asyncio.get_running_loop().time() - began
+            HELD.labels(message.account, answer.kind).observe(seconds)
+            return answer
+
+    async def _wait(
+        self, message: InboundMessage, seat: Seat, terms: Terms, began: float
+    ) -> Answer:
+        outcome = await seat.hold(terms, until=began + self._windows[message.account])
+        if isinstance(outcome, Claim):
+            return await self._take(message, outcome, delivery=terms.delivery)
+        if outcome is Stay.SILENT:
+            await seat.linger(until=began + self._longest)
+            return Answer("silent", delivery=terms.delivery)
+        return Answer("gone", delivery=terms.delivery)
+
+    async def _publish(self, message: InboundMessage) -> PubAck | None:
+        """Publish a message; None when the stream has no room for it.
+
+        Raises:
+            BrokerUnavailable: not acknowledged in time, or known to be in vain.
+        """
+        if not self._publisher.connected:
+            raise BrokerUnavailable("not connected")
+        try:
+            return await self._publisher.publish_event(
+                message, deadline=self._settings.publish_timeout
+            )
+        except StreamFull:
+            return None
+
+    async def _claim_of(self, message: InboundMessage) -> Claim | None:
+        async with _in_time():
+            document = await self._claims.get(claim_key(message.account, message.msgid))
+        return document.value
+
+    async def _count(self, message: InboundMessage, mode: Literal["passive", "auto"]) -> int:
+        """Return which delivery of a message this is, known to be a repeated one."""
+        if mode == "auto":
+            return 2
+        async with _in_time():
+            return await self._tries.update(tries_key(message.account, message.msgid), _one_more)
+
+    async def _take(self, message: InboundMessage, claim: Claim, *, delivery: int) -> Answer:
+        """Claim the message; whoever was first decides what is said."""
+        async with _in_time():
+            won = await self._claims.create(claim_key(message.account, message.msgid), claim)
+        if won:
+            missed = _missed(message) if claim.kind == "later" else None
+            return _told(claim, delivery=delivery, missed=missed)
+        found = await self._claim_of(message)
+        if found is None:
+            raise BrokerUnavailable("the claim was lost to somebody, and has vanished")
+        return _told(found, delivery=delivery)
+
+    def _busy(self) -> Answer:
+        return Answer("busy", text=self._settings.busy)
+
+
+def _told(claim: Claim, *, delivery: int, missed: WindowMissed | None = None) -> Answer:
+    return Answer(claim.kind, text=claim.answer, delivery=delivery, missed=missed)
+
+
+def _one_more(tries: Tries | None) -> tuple[Tries, int]:
+    count = 1 + (tries.count if tries is not None else 0)
+    return Tries(count=count), 1 + count
+
+
+def _missed(message: InboundMessage) -> WindowMissed:
+    return WindowMissed(
+        id=f"missed:{message.account}:{message.msgid}",
+        account=message.account,
+        conv=message.conv,
+        openid=message.openid,
+        msgid=message.msgid,
+    )
+
+
+@asynccontextmanager
+async def _in_time() -> AsyncIterator[None]:
+    """Bound one exchange about a claim.
+
+    An answer that is late is none, and the next delivery finds what was written.
+    """
+    try:
+        async with asyncio.timeout(CLAIM_TIMEOUT):
+            yield
+    except TimeoutError as error:
+        raise BrokerUnavailable(f"claims: no answer within {CLAIM_TIMEOUT} s") from error

@@ -1,0 +1,371 @@
+import asyncio
+
+import pytest
+from queqiao_common.bus import PubAck, StreamFull
+from queqiao_common.claims import Claim, Tries, claim_key, tries_key
+from queqiao_common.errors import BrokerUnavailable, PermanentError
+from queqiao_common.events import PassiveOffer, WindowMissed, encode
+from queqiao_common.testing import ACCOUNT, MemoryDocuments, inbound
+from queqiao_ingress.callback import Callback
+from queqiao_ingress.service import Answer, Ingress
+from queqiao_ingress.waiting import WaitingRoom
+
+from services.ingress.tests import wechat
+from services.ingress.tests.memory_broker import FakeBroker, Message
+
+MSGID = "m_1"
+CLAIM = claim_key(ACCOUNT, MSGID)
+LONG_AGO = 0.0
+
+
+class World:
+    """One or more replicas of ingress around one broker that lives in memory."""
+
+    def __init__(self, *, seats=5, longest=0.0, **account) -> None:
+        self.config = wechat.config(wechat.account(**account))
+        self.broker = FakeBroker()
+        self.claims: MemoryDocuments[Claim] = MemoryDocuments()
+        self.tries: MemoryDocuments[Tries] = MemoryDocuments()
+        self._seats, self._longest = seats, longest
+
+    def replica(self) -> Ingress:
+        return Ingress(
+            self.config,
+            publisher=self.broker,
+            claims=self.claims,
+            tries=self.tries,
+            room=WaitingRoom(seats=self._seats, now=lambda: 0.0),
+            longest=self._longest,
+        )
+
+    @property
+    def claim(self) -> Claim | None:
+        document = self.claims.documents.get(CLAIM)
+        return document.value if document else None
+
+
+def callback(message=None, *, is_published=True, expects_reply=True) -> Callback:
+    return Callback(message or inbound(msgid=MSGID), "gh_1", None, is_published, expects_reply)
+
+
+def offer(text="答", *, now=True, items=("d.1",)) -> Message:
+    event = PassiveOffer(
+        id="offer:1", account=ACCOUNT, conv="c_1", msgid=MSGID, text=text, items=items, now=now
+    )
+    return Message(encode(event))
+
+
+async def stays() -> None:
+    await asyncio.Event().wait()
+
+
+async def leaves() -> None:
+    pass
+
+
+async def answer(ingress, *, over=False, gone=stays, to=None) -> Answer:
+    """Answer one delivery; `over`: its window ends before anything else happens."""
+    began = LONG_AGO if over else asyncio.get_running_loop().time()
+    return await ingress.answer(to or callback(), began=began, gone=gone)
+
+
+async def open_request(ingress) -> asyncio.Task[Answer]:
+    """Have a delivery wait; its client is watched from the moment it is held."""
+    is_held = asyncio.Event()
+
+    async def gone() -> None:
+        is_held.set()
+        await stays()
+
+    task = asyncio.create_task(answer(ingress, gone=gone))
+    await is_held.wait()
+    return task
+
+
+# -- active --------------------------------------------------------------------------------------
+
+
+async def test_an_active_account_is_answered_at_once_and_the_user_sees_typing():
+    world = World(delivery="active")
+
+    first = await answer(world.replica())
+
+    assert (first.kind, first.status, first.text) == ("success", 200, "")
+    assert isinstance(first.missed, WindowMissed)
+    assert [event.id for event in world.broker.stored] == ["wx:main:m_1"]
+
+
+async def test_a_repeated_delivery_is_stored_and_announced_once():
+    world = World(delivery="active")
+    ingress = world.replica()
+
+    answers = [await answer(ingress) for _ in range(3)]
+
+    assert [one.kind for one in answers] == ["success"] * 3
+    assert [one.missed is not None for one in answers] == [True, False, False]
+    assert len(world.broker.stored) == 1
+
+
+# -- auto ----------------------------------------------------------------------------------------
+
+
+async def test_a_reply_in_time_is_the_answer():
+    world = World(delivery="auto")
+    ingress = world.replica()
+    waiting = await open_request(ingress)
+
+    ingress.hear(offer("答"))
+
+    assert await waiting == Answer("reply", "答")
+    assert world.claim == Claim(kind="reply", answer="答", items=("d.1",))
+
+
+async def test_a_window_that_ends_leaves_the_reply_to_the_api():
+    world = World(delivery="auto")
+
+    told = await answer(world.replica(), over=True)
+
+    assert (told.kind, told.text) == ("later", "")
+    assert told.missed == WindowMissed(
+        id="missed:main:m_1",
+        account="main",
+        conv=inbound().conv,
+        openid="oUSER",
+        msgid="m_1",
+    )
+    assert world.claim == Claim(kind="later")
+
+
+async def test_when_egress_was_first_the_request_is_answered_by_its_claim():
+    """Both would deliver otherwise, or neither."""
+    world = World(delivery="auto")
+    ingress = world.replica()
+    waiting = await open_request(ingress)
+    await world.claims.create(CLAIM, Claim(kind="later"))
+
+    ingress.hear(offer("答"))
+
+    told = await waiting
+    assert (told.kind, told.text, told.missed) == ("later", "", None)
+
+
+async def test_two_open_requests_say_the_same():
+    """WeChat reads the newer one, and nobody knows which it is."""
+    world = World(delivery="auto")
+    first, second = world.replica(), world.replica()
+    waiting = [await open_request(first), await open_request(second)]
+
+    first.hear(offer("甲"))
+    second.hear(offer("乙", items=("d.2",)))
+
+    told = [(await one).text for one in waiting]
+    assert told == ["甲", "甲"]
+    assert world.claim is not None
+    assert world.claim.items == ("d.1",)
+
+
+async def test_a_message_that_is_answered_with_a_later_one_gets_the_bare_success():
+    world = World(delivery="auto")
+    ingress = world.replica()
+    waiting = await open_request(ingress)
+
+    ingress.hear(offer("", items=()))
+
+    told = await waiting
+    assert (told.kind, told.text, told.status) == ("reply", "", 200)
+
+
+async def test_a_client_that_left_is_not_answered_and_claims_nothing():
+    world = World(delivery="auto")
+
+    told = await answer(world.replica(), gone=leaves)
+
+    assert told.kind == "gone"
+    assert world.claim is None
+
+
+# -- passive -------------------------------------------------------------------------------------
+
+
+async def test_two_windows_end_in_silence_and_the_third_in_the_thinking_text():
+    """The three deliveries may come to three replicas: the count is in the bucket."""
+    world = World(delivery="passive")
+
+    told = [await answer(world.replica(), over=True) for _ in range(3)]
+
+    assert [one.kind for one in told] == ["silent", "silent", "thinking"]
+    assert [one.delivery for one in told] == [1, 2, 3]
+    assert [one.status for one in told] == [503, 503, 200]
+    assert told[2].text == world.config.delivery.thinking
+    assert world.tries.documents[tries_key(ACCOUNT, MSGID)].value == Tries(count=2)
+
+
+async def test_the_third_window_ends_with_what_there_is_of_the_answer():
+    world = World(delivery="passive")
+    for _ in range(2):
+        await answer(world.replica(), over=True)
+    third = world.replica()
+    third.hear(offer("前半", now=False))
+
+    told = await answer(third, over=True)
+
+    assert (told.kind, told.text) == ("thinking", "前半")
+    assert world.claim == Claim(kind="thinking", answer="前半", items=("d.1",))
+
+
+async def test_an_offer_heard_between_two_deliveries_is_the_answer_of_the_second():
+    world = World(delivery="passive")
+    await answer(world.replica(), over=True)
+    other = world.replica()
+    other.hear(offer("答"))
+
+    told = await answer(other)
+
+    assert (told.kind, told.text, told.delivery) == ("reply", "答", 2)
+
+
+@pytest.mark.parametrize(
+    ("claim", "text"),
+    [
+        (Claim(kind="reply", answer="答"), "答"),
+        (Claim(kind="reply"), ""),
+        (Claim(kind="thinking", answer="想"), "想"),
+        (Claim(kind="later"), ""),
+    ],
+)
+@pytest.mark.parametrize("mode", ["passive", "auto"])
+async def test_a_repeated_delivery_is_told_at_once_what_was_told_before(mode, claim, text):
+    """The answer to the first may have been lost on its way."""
+    world = World(delivery=mode)
+    await world.broker.publish_event(callback().message)
+    await world.claims.create(CLAIM, claim)
+
+    told = await answer(world.replica())
+
+    assert (told.kind, told.text, told.status) == (claim.kind, text, 200)
+
+
+async def test_a_welcome_that_nobody_says_is_not_waited_for():
+    world = World(delivery="passive")
+
+    told = await answer(world.replica(), to=callback(expects_reply=False))
+
+    assert (told.kind, told.missed) == ("success", None)
+    assert len(world.broker.stored) == 1
+
+
+# -- trouble -------------------------------------------------------------------------------------
+
+
+async def test_a_platform_event_that_concerns_nobody_is_acknowledged_even_without_a_broker():
+    world = World()
+    world.broker.connected = False
+
+    assert await answer(world.replica(), to=callback(is_published=False)) == Answer("ignored")
+
+
+@pytest.mark.parametrize("mode", ["active", "passive", "auto"])
+async def test_without_a_broker_wechat_is_asked_to_come_again(mode):
+    """`success` would be a promise that nobody could keep."""
+    world = World(delivery=mode)
+    world.broker.connected = False
+
+    told = await answer(world.replica())
+
+    assert (told.kind, told.status) == ("unavailable", 503)
+
+
+@pytest.mark.parametrize("error", [BrokerUnavailable("no answer"), PermanentError("refused")])
+async def test_a_publish_that_fails_is_never_an_error_500(error):
+    world = World(delivery="auto")
+    world.broker.fails_with = error
+
+    told = await answer(world.replica())
+
+    assert (told.status, told.trouble) == (503, type(error).__name__)
+
+
+@pytest.mark.parametrize("mode", ["active", "passive", "auto"])
+async def test_a_full_stream_is_told_to_the_user(mode):
+    world = World(delivery=mode)
+    world.broker.fails_with = StreamFull("chat.inbound: maximum bytes exceeded")
+
+    told = await answer(world.replica())
+
+    assert (told.kind, told.text, told.status) == ("busy", world.config.ingress.busy, 200)
+
+
+async def test_a_full_replica_publishes_nothing_more():
+    """What was published would be answered after the user was told to say it again."""
+    world = World(delivery="auto", seats=1)
+    ingress = world.replica()
+    waiting = await open_request(ingress)
+
+    told = await answer(ingress, to=callback(inbound(msgid="m_2")))
+
+    assert told.kind == "busy"
+    assert [event.id for event in world.broker.stored] == ["wx:main:m_1"]
+    ingress.hear(offer())
+    assert (await waiting).kind == "reply"
+
+
+async def test_a_claim_that_cannot_be_made_leaves_the_answer_to_the_next_delivery():
+    """Perhaps it was made: only the bucket knows what may be said."""
+
+    class Away(MemoryDocuments[Claim]):
+        async def create(self, key, value):
+            await super().create(key, value)
+            raise BrokerUnavailable("no acknowledgement")
+
+    world = World(delivery="auto")
+    world.claims = Away()
+    ingress = world.replica()
+    waiting = await open_request(ingress)
+    ingress.hear(offer("答"))
+
+    told = [await waiting, await answer(world.replica())]
+
+    assert [one.kind for one in told] == ["unavailable", "reply"]
+    assert told[1].text == "答"
+
+
+async def test_a_broker_that_is_silent_about_a_claim_does_not_hold_the_request(monkeypatch):
+    class Silent(MemoryDocuments[Claim]):
+        async def create(self, key, value):
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr("queqiao_ingress.service.CLAIM_TIMEOUT", 0.0)
+    world = World(delivery="auto")
+    world.claims = Silent()
+
+    assert (await answer(world.replica(), over=True)).status == 503
+
+
+async def test_an_offer_that_cannot_be_read_is_passed_over():
+    """A newer egress must not stop an older ingress from hearing anything at all."""
+    world = World(delivery="auto")
+    ingress = world.replica()
+    waiting = await open_request(ingress)
+
+    ingress.hear(Message(b"{}"))
+    ingress.hear(offer("答"))
+
+    assert (await waiting).text == "答"
+
+
+async def test_an_announcement_that_is_lost_harms_nobody():
+    world = World(delivery="active")
+    ingress = world.replica()
+    told = await answer(ingress)
+    assert told.missed is not None
+    world.broker.fails_with = BrokerUnavailable("no answer")
+
+    await ingress.announce(told.missed, {})
+
+
+async def test_the_broker_answers_a_repeat_like_jetstream():
+    broker = FakeBroker()
+
+    acks = [await broker.publish_event(inbound()) for _ in range(2)]
+
+    assert acks == [PubAck(seq=1), PubAck(seq=1, duplicate=True)]

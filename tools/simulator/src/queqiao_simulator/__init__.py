@@ -1,0 +1,1 @@
+"""The WeChat platform, played for people and tests who have no account."""

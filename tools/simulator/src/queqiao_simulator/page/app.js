@@ -1,0 +1,258 @@
+// The page: who chats with whom, and redrawing when the simulator says that something changed.
+import { drawChat, drawFollow, drawPhoneTime, drawTitle } from "./chat.js";
+import { control, onChange } from "./control.js";
+import { $, accountAvatar, avatar, button, el } from "./dom.js";
+import { drawCalls, drawFaults, drawFacts, questionOf } from "./inspector.js";
+import { switchLanguage, translate, word } from "./words.js";
+
+const SHOWN_USERS = 30;
+const QUICK_PAUSE = 250; // ms between two quick messages
+
+const page = { accounts: [], users: [], account: 0, user: "", state: null, selected: null, unread: new Set(), faults: [] };
+
+const account = () => page.accounts[page.account];
+const userIndex = () => Math.max(0, page.users.findIndex((user) => user.name === page.user));
+const chatKey = (id, user) => `${id}/${user}`;
+
+function personRow(face, title, subtitle, current, unread, choose) {
+  const row = button("", choose, `person${current ? " current" : ""}`);
+  row.append(face, el("span", "names", el("b", "", title), el("small", "", subtitle)));
+  if (unread) row.append(el("i", "unread"));
+  if (current) row.setAttribute("aria-current", "true");
+  return el("li", "", row);
+}
+
+function option(value, text, chosen) {
+  const node = el("option", "", text);
+  node.value = value;
+  node.selected = chosen;
+  return node;
+}
+
+function drawCast() {
+  const kinds = (one) => `${word(one.kind)} · ${word(one.may_send ? "canSend" : "passiveOnly")}`;
+  const users = page.users.slice(0, SHOWN_USERS);
+  $("accounts").replaceChildren(...page.accounts.map((one, index) =>
+    personRow(accountAvatar(index), one.name, kinds(one), index === page.account, false, () => choose(index, page.user))));
+  $("users").replaceChildren(...users.map((user, index) =>
+    personRow(avatar(user.name, index), user.name, user.openid.slice(0, 12) + "…", user.name === page.user,
+      page.unread.has(chatKey(account().id, user.name)), () => choose(page.account, user.name))));
+  $("pick-account").replaceChildren(...page.accounts.map((one, index) => option(index, one.name, index === page.account)));
+  $("pick-user").replaceChildren(...users.map((user) => option(user.name, user.name, user.name === page.user)));
+}
+
+function drawConversation() {
+  const { entries, user } = page.state;
+  const faces = { user: user.name, userIndex: userIndex(), accountIndex: page.account };
+  drawTitle(account(), user.typing_for);
+  drawFollow(account(), user);
+  drawChat(entries, faces, page.selected, (entry) => {
+    page.selected = entry.id;
+    drawConversation();
+    document.body.classList.add("inspecting");
+  });
+  drawFacts(page.state, account(), page.selected);
+}
+
+async function loadConversation() {
+  const [id, user] = [account().id, page.user];
+  const state = await control.conversation(id, user);
+  if (id !== account().id || user !== page.user) return; // chosen otherwise meanwhile
+  const question = questionOf(state.entries, state.entries.at(-1));
+  const before = page.state?.entries.at(-1)?.id;
+  if (state.entries.at(-1)?.id !== before) page.selected = question?.id ?? null;
+  page.state = state;
+  drawConversation();
+}
+
+async function loadCast() {
+  page.users = await control.users(account().id);
+  if (!page.users.some((user) => user.name === page.user)) page.user = page.users[0]?.name ?? "";
+  drawCast();
+}
+
+async function loadFaults() {
+  page.faults = await control.faults();
+  drawFaults(page.faults, (index) => setFaults(page.faults.filter((_, other) => other !== index)));
+}
+
+async function setFaults(faults) {
+  await control.setFaults(faults);
+  await loadFaults();
+}
+
+async function loadCalls() {
+  if ($("calls").open) drawCalls(await control.calls(account().id));
+}
+
+async function choose(index, user) {
+  page.account = index;
+  page.user = user;
+  page.state = null;
+  page.selected = null;
+  page.unread.delete(chatKey(account().id, user));
+  await loadCast();
+  await loadConversation();
+  $("chat").scrollTop = $("chat").scrollHeight;
+  await loadCalls();
+}
+
+let pending = 0;
+
+function soon(load) {
+  clearTimeout(pending);
+  pending = setTimeout(load, 40);
+}
+
+function changed(notice) {
+  if (notice.what === "reset" || notice.what === "open" || notice.lost) {
+    soon(() => choose(page.account, page.user).then(loadFaults));
+  } else if (notice.account === account().id && notice.user === page.user) {
+    soon(() => loadConversation().then(loadFaults).then(loadCalls));
+  } else if (notice.what === "entry") {
+    page.unread.add(chatKey(notice.account, notice.user));
+    const known = notice.account !== account().id || page.users.some((user) => user.name === notice.user);
+    if (known) drawCast();
+    else soon(loadCast);
+  }
+}
+
+async function say(text, more) {
+  await control.say(account().id, page.user, text, more);
+  $("chat").scrollTop = $("chat").scrollHeight;
+}
+
+async function sayTwice() {
+  const [first, second] = word("quick");
+  await say(first);
+  setTimeout(() => say(second), QUICK_PAUSE);
+}
+
+async function sendTyped(event) {
+  event?.preventDefault();
+  const text = $("text").value.trim();
+  if (!text) return;
+  $("text").value = "";
+  fitComposer();
+  await say(text);
+}
+
+function fitComposer() {
+  const text = $("text");
+  text.style.height = "auto";
+  text.style.height = `${Math.min(text.scrollHeight, 104)}px`;
+  $("composer").classList.toggle("ready", text.value.trim() !== "");
+}
+
+function announce(lines) {
+  $("notice").hidden = false;
+  $("notice").textContent = lines.join("  ");
+}
+
+async function verify() {
+  const results = await control.verify(account().id);
+  const mark = (one) => `${word(one.ok ? "good" : "bad")} ${one.said}`;
+  announce(results.map((one) => word("verified", one.url, mark(one.right), mark(one.wrong))));
+}
+
+function drawSamples() {
+  const chips = word("samples").map((text) => button(text, () => say(text), "chip"));
+  $("samples").replaceChildren(button(word("twoQuick"), sayTwice, "chip quick"), ...chips);
+}
+
+function drawActions() {
+  const happen = (name, key) => () => control.happen(account().id, page.user, name, key);
+  const actions = [
+    ["image", () => say("", { kind: "image" })],
+    ["voice", () => say("", { kind: "voice" })],
+    ["location", () => say("", { kind: "location" })],
+    ["click", happen("CLICK", "HELP")],
+    ["scan", happen("SCAN", "spring")],
+    ["unfollow", happen("unsubscribe")],
+    ["plusMinute", () => control.advance(60).then(loadConversation)],
+    ["plusTwoDays", () => control.advance(48 * 3600).then(loadConversation)],
+    ["verify", verify],
+    ["reset", control.reset],
+  ];
+  $("action-buttons").replaceChildren(...actions.map(([name, act]) => button(word(name), act)));
+}
+
+function drawFaultForm() {
+  const kinds = Object.entries(word("fault_kinds"));
+  $("fault-kind").replaceChildren(...kinds.map(([kind, name]) => option(kind, name, false)));
+  explainFault();
+}
+
+function explainFault() {
+  const hint = word("fault_values")[$("fault-kind").value];
+  $("fault-value").parentElement.hidden = !hint;
+  $("fault-value").placeholder = hint ?? "";
+}
+
+async function addFault(event) {
+  event.preventDefault();
+  const kind = $("fault-kind").value;
+  const field = { errcode: "errcode", http: "status", delay: "seconds", delay_after: "seconds" }[kind];
+  const value = Number($("fault-value").value);
+  const fault = { kind, account: account().id, count: Number($("fault-times").value) };
+  if (field && $("fault-value").value) fault[field] = value;
+  await setFaults([...page.faults, fault]);
+}
+
+async function addUser(event) {
+  event.preventDefault();
+  const name = $("new-user").value.trim();
+  if (!name) return;
+  $("new-user").value = "";
+  await control.addUser(account().id, name);
+  await choose(page.account, name);
+}
+
+function drawWords() {
+  translate(document);
+  drawSamples();
+  drawActions();
+  drawFaultForm();
+}
+
+function listen() {
+  const on = (id, event, act) => $(id).addEventListener(event, act);
+  on("composer", "submit", sendTyped);
+  on("text", "input", fitComposer);
+  on("text", "keydown", (event) => {
+    if (event.key === "Enter" && !event.shiftKey && !event.isComposing) sendTyped(event);
+  });
+  on("follow-button", "click", () => control.happen(account().id, page.user, "subscribe"));
+  on("add-user", "submit", addUser);
+  on("add-fault", "submit", addFault);
+  on("fault-kind", "change", explainFault);
+  on("calls", "toggle", loadCalls);
+  on("pick-account", "change", (event) => choose(Number(event.target.value), page.user));
+  on("pick-user", "change", (event) => choose(page.account, event.target.value));
+  on("open-inspector", "click", () => document.body.classList.toggle("inspecting"));
+  on("close-inspector", "click", () => document.body.classList.remove("inspecting"));
+  on("language", "click", () => {
+    switchLanguage();
+    drawWords();
+    drawCast();
+    drawConversation();
+    loadFaults().then(loadCalls);
+  });
+  addEventListener("unhandledrejection", (event) => announce([event.reason.message]));
+}
+
+async function start() {
+  drawWords();
+  listen();
+  drawPhoneTime();
+  setInterval(drawPhoneTime, 10_000);
+  const about = await control.about();
+  page.accounts = about.accounts;
+  $("notice").textContent = about.notice;
+  $("notice").hidden = !about.notice;
+  await choose(0, "");
+  await loadFaults();
+  onChange(changed);
+}
+
+start();

@@ -1,0 +1,67 @@
+// The phone: one chat, as its user sees it.
+import { $, accountAvatar, avatar, el, richText } from "./dom.js";
+import { word } from "./words.js";
+
+const STAMP_AFTER = 300; // seconds of silence before WeChat shows the time again
+
+const clockTime = (at) =>
+  new Date(at * 1000).toLocaleTimeString("zh-CN", { hour: "2-digit", minute: "2-digit", hour12: false });
+
+function eventText(entry, user) {
+  const [name, ...rest] = entry.text.split(" ");
+  const key = { subscribe: "followed", unsubscribe: "unfollowed", CLICK: "clicked", SCAN: "scanned" }[name];
+  return key ? word(key, user, rest.join(" ")) : word("happened", user, entry.text);
+}
+
+function bubble(entry, faces) {
+  const mine = entry.who === "user";
+  const text = el("div", "bubble", richText(entry.text));
+  const body = el("div", "body", text);
+  if (entry.ai) body.append(el("small", "ai", word("aiMark")));
+  const face = mine ? avatar(faces.user, faces.userIndex) : accountAvatar(faces.accountIndex);
+  return el("li", `row ${mine ? "mine" : "theirs"}`, face, body);
+}
+
+function row(entry, faces) {
+  if (entry.kind === "event") return el("li", "note", eventText(entry, faces.user));
+  if (entry.who === "platform") return el("li", "note error", entry.text);
+  return bubble(entry, faces);
+}
+
+// Draw all entries; `pick(entry)` is called when one is chosen.
+export function drawChat(entries, faces, selected, pick) {
+  const list = $("chat");
+  const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 80;
+  const rows = [];
+  let last = -Infinity;
+  for (const entry of entries) {
+    if (entry.at - last > STAMP_AFTER) rows.push(el("li", "stamp", clockTime(entry.at)));
+    last = entry.at;
+    const node = row(entry, faces);
+    node.dataset.id = entry.id;
+    if (entry.id === selected) node.classList.add("selected");
+    if (entry.kind !== "event") node.addEventListener("click", () => pick(entry));
+    rows.push(node);
+  }
+  list.replaceChildren(...rows);
+  if (atEnd) list.scrollTop = list.scrollHeight;
+}
+
+let typingEnds = 0;
+
+export function drawTitle(account, typingFor) {
+  clearTimeout(typingEnds);
+  $("chat-title").textContent = typingFor > 0 ? word("typing") : account.name;
+  if (typingFor > 0) typingEnds = setTimeout(() => drawTitle(account, 0), typingFor * 1000);
+}
+
+export function drawFollow(account, user) {
+  $("follow").hidden = user.subscribed;
+  $("composer").hidden = !user.subscribed;
+  $("follow-name").textContent = account.name;
+  $("follow-kind").textContent = `${word(account.kind)} · ${word(account.may_send ? "canSend" : "passiveOnly")}`;
+}
+
+export function drawPhoneTime() {
+  $("phone-time").textContent = clockTime(Date.now() / 1000);
+}

@@ -1,0 +1,150 @@
+// The inspector: what WeChat and the bot did with the selected message.
+import { $, button, el } from "./dom.js";
+import { isChinese, word } from "./words.js";
+
+const ANSWER_LIMIT = 5000; // ms that WeChat waits for an answer
+const DELIVERIES = 3;
+
+const card = (title, ...children) => el("section", "card", el("h3", "", title), ...children);
+const ms = (value) => (value >= 1000 ? `${(value / 1000).toFixed(2)} s` : `${Math.round(value)} ms`);
+
+// The question that an entry belongs to: itself, the one it answers, or the last one before it.
+export function questionOf(entries, entry) {
+  if (!entry) return undefined;
+  if (entry.msgid) return entry;
+  if (entry.in_reply_to) return entries.find((one) => one.msgid === entry.in_reply_to);
+  return entries.filter((one) => one.msgid && one.id < entry.id).at(-1);
+}
+
+// What the user saw because of a question, as far as the platform can tell.
+function repliesTo(entries, question) {
+  const next = entries.find((one) => one.msgid && one.id > question.id);
+  return entries.filter((one) => {
+    if (one.in_reply_to) return one.in_reply_to === question.msgid;
+    return one.who === "account" && one.id > question.id && (!next || one.id < next.id);
+  });
+}
+
+function pathOf(question, replies, push) {
+  const told = question.detail.filter((one) => one.via).at(-1);
+  if (told) return told.via;
+  if (replies.some((one) => one.who === "platform")) return "error";
+  if (replies.length) return replies[0].via;
+  return ["pending", "silent"].includes(push?.result) ? "waiting" : "none";
+}
+
+function deliveryRow(number, delivery) {
+  const line = el("li", "delivery", el("span", "number", String(number)));
+  if (!delivery) {
+    line.classList.add("ghost");
+    line.append(el("span", "what", word("notNeeded")));
+    return line;
+  }
+  const outcome = delivery.outcome ?? "pending";
+  line.classList.add(outcome);
+  const name = delivery.outcome ? word(`outcome.${delivery.outcome}`) : word("inFlight");
+  const what = el("span", "what", name);
+  what.title = [delivery.url, delivery.reason].filter(Boolean).join("\n");
+  const meter = el("span", "meter", el("i"));
+  meter.firstChild.style.width = `${Math.min(100, Math.max(2, ((delivery.ms ?? 0) / ANSWER_LIMIT) * 100))}%`;
+  line.append(what, meter, el("span", "ms", delivery.ms === null ? "" : ms(delivery.ms)));
+  if (delivery.reason && delivery.outcome !== "timeout") {
+    line.append(el("span", "reason", delivery.reason));
+  }
+  return line;
+}
+
+function deliveriesCard(push) {
+  const list = el("ol", "deliveries");
+  const rows = Math.max(DELIVERIES, push.deliveries.length);
+  for (let index = 0; index < rows; index += 1) list.append(deliveryRow(index + 1, push.deliveries[index]));
+  const fault = push.fault ? el("p", "warn", word("fault", word(`fault_kinds.${push.fault}`))) : null;
+  return card(word("deliveries"), list, fault);
+}
+
+function copyable(text) {
+  const copy = button(word("copy"), async () => {
+    await navigator.clipboard.writeText(text);
+    copy.textContent = word("copied");
+  });
+  return el("div", "copyable", el("code", "", text), copy);
+}
+
+function planText(plan) {
+  if (typeof plan !== "object") return String(plan);
+  const value = (one) => (typeof one === "object" ? JSON.stringify(one) : String(one));
+  return Object.entries(plan).map(([name, one]) => `${name}: ${value(one)}`).join("\n");
+}
+
+function pathCard(question, replies, push) {
+  const via = pathOf(question, replies, push);
+  const known = Object.hasOwn(word("via"), via);
+  const section = card(word("path"), el("p", `path ${known ? via : ""}`, known ? word(`via.${via}`) : via));
+  if (known) section.append(el("p", "hint", word(`viaHint.${via}`)));
+  if (replies.length > 1) section.append(el("p", "hint", word("replies", replies.length)));
+  return section;
+}
+
+function planCard(question) {
+  const reasons = [...new Set(question.detail.flatMap((one) => one.reasons))];
+  const plans = question.detail.map((one) => one.plan).filter((plan) => plan);
+  const traces = [...new Set(question.detail.map((one) => one.trace_id).filter(Boolean))];
+  if (!question.detail.length) return card(word("plan"), el("p", "hint", word("noReasons")));
+  const list = el("ul", "reasons", ...reasons.map((reason) => el("li", "", reason)));
+  const section = card(word("plan"), list, ...plans.map((plan) => el("pre", "", planText(plan))));
+  if (traces.length) section.append(el("h4", "", word("trace")), ...traces.map(copyable));
+  return section;
+}
+
+function quotaCard(account, quota) {
+  if (!account.may_send) return card(word("quotaTitle"), el("p", "hint", word("quotaPassive")));
+  if (quota.closes_at === null) return card(word("quotaTitle"), el("p", "hint", word("quotaNone")));
+  const dots = el("div", "dots-left");
+  for (let index = 0; index < quota.of; index += 1) dots.append(el("i", index < quota.left ? "left" : ""));
+  const until = new Date(quota.closes_at * 1000).toLocaleString(isChinese() ? "zh-CN" : "en-GB", {
+    month: "numeric", day: "numeric", hour: "2-digit", minute: "2-digit", hour12: false,
+  });
+  const text = `${word("quotaLeft", quota.left, quota.of)} · ${word("quotaUntil", until)}`;
+  return card(word("quotaTitle"), dots, el("p", "hint", text));
+}
+
+export function drawFacts(state, account, selected) {
+  const entry = state.entries.find((one) => one.id === selected);
+  const question = questionOf(state.entries, entry);
+  const facts = $("facts");
+  if (!question) {
+    facts.replaceChildren(el("p", "hint empty", word("empty")), quotaCard(account, state.user.quota));
+    return;
+  }
+  const push = state.pushes.find((one) => one.msgid === question.msgid);
+  const replies = repliesTo(state.entries, question);
+  const head = el("div", "asked", el("q", "", question.text), el("small", "", `MsgId ${question.msgid}`));
+  facts.replaceChildren(
+    head,
+    push ? deliveriesCard(push) : "",
+    pathCard(question, replies, push),
+    quotaCard(account, state.user.quota),
+    planCard(question),
+  );
+}
+
+export function drawFaults(faults, remove) {
+  const count = $("fault-count");
+  count.textContent = faults.length;
+  count.hidden = !faults.length;
+  const rows = faults.map((fault, index) => {
+    const name = el("span", "", word(`fault_kinds.${fault.kind}`));
+    const fired = el("small", "", word("fired", fault.fired));
+    return el("li", "", name, fired, button(word("remove"), () => remove(index)));
+  });
+  $("fault-list").replaceChildren(...(rows.length ? rows : [el("li", "hint", word("noFaults"))]));
+}
+
+export function drawCalls(calls) {
+  const rows = calls.slice(-8).reverse().map((call) => {
+    const name = el("code", "", call.path.replace("/cgi-bin", ""));
+    const code = el("small", call.errcode ? "bad" : "good", call.errcode ? String(call.errcode) : "ok");
+    return el("li", "", name, el("small", "", call.what), code, el("small", "", ms(call.ms)));
+  });
+  $("call-list").replaceChildren(...(rows.length ? rows : [el("li", "hint", word("noCalls"))]));
+}

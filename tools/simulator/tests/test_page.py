@@ -1,0 +1,118 @@
+"""The chat page in a real browser."""
+
+import asyncio
+import os
+import shutil
+
+import pytest
+from fastapi import Response
+
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")  # noqa: TID251 - a test's own
+
+pytestmark = pytest.mark.browser
+
+ARGUMENTS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update",
+]  # fmt: skip
+
+
+@pytest.fixture
+async def browser():
+    playwright = pytest.importorskip("playwright.async_api", reason="playwright is not installed")
+    if CHROMIUM is None:
+        pytest.skip("Chromium is not installed (set CHROMIUM to its path)")
+    async with playwright.async_playwright() as started:
+        browser = await started.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        await browser.close()
+
+
+async def opened(browser, stage, **viewport):
+    page = await browser.new_page(viewport=viewport or {"width": 1280, "height": 800})
+    page.complaints = []
+    page.on("pageerror", lambda error: page.complaints.append(str(error)))
+    page.on("console", lambda line: page.complaints.append(line.text) if is_bad(line) else None)
+    await page.goto(stage.url)
+    return page
+
+
+def is_bad(line):
+    return line.type in ("error", "warning")
+
+
+async def test_a_person_follows_asks_and_sees_the_answer(browser, stage, passive_reply):
+    async def script(push):
+        return Response(passive_reply(push.fields, '看<a href="https://a.example/x">全文</a>'))
+
+    stage.bot.script = script
+    page = await opened(browser, stage)
+
+    await page.click("#follow-button")
+    await page.fill("#text", "你好")
+    await page.press("#text", "Enter")
+    await page.wait_for_selector(".row.mine")
+    link = page.locator(".row.theirs .bubble a").last
+    await link.wait_for()
+    await page.wait_for_selector(".delivery.reply")
+
+    assert await link.get_attribute("href") == "https://a.example/x"
+    assert await page.text_content(".path") == "被动回复"
+    assert page.complaints == []
+
+
+async def test_what_a_model_writes_cannot_run(browser, stage):
+    attack = (
+        "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
+        '<a href="javascript:document.title=1">点我</a>'
+    )
+    stage.bot.replies(attack)
+    await stage.say()
+    await stage.settled()
+
+    page = await opened(browser, stage)
+    await page.wait_for_selector(".row.theirs")
+
+    assert await page.locator(".bubble img, .bubble script, .bubble a").count() == 0
+    assert await page.title() == "鹊桥 · 微信模拟器"
+    assert page.complaints == []
+
+
+async def test_typing_and_the_ai_mark_are_shown(browser, stage):
+    said = await stage.say()
+    token = await stage.token()
+    page = await opened(browser, stage)
+    await page.wait_for_selector(".row.mine")
+
+    body = {"touser": said["openid"], "command": "Typing"}
+    await stage.http.post(
+        "/cgi-bin/message/custom/typing", params={"access_token": token}, json=body
+    )
+    await page.wait_for_selector("#chat-title:has-text('输入')")
+    await stage.send(said["openid"], "答案", token, aimsgcontext={"is_ai_msg": 1})
+    await page.wait_for_selector(".row.theirs .ai")
+
+    assert await page.text_content(".ai") == "内容由第三方AI生成"
+    assert await page.text_content("#chat-title") == "鹊桥"
+
+
+async def test_on_a_phone_the_inspector_waits_to_be_opened(browser, stage):
+    await stage.say()
+    page = await opened(browser, stage, width=390, height=800)
+    await page.wait_for_selector(".row.mine")
+
+    before = await page.is_visible("#inspector")
+    await page.click(".row.mine .bubble")
+    await page.wait_for_selector("#inspector", state="visible")
+
+    assert not before
+    assert await page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+async def test_the_page_speaks_english_too(browser, stage):
+    page = await opened(browser, stage)
+
+    await page.click("#language")
+    await asyncio.wait_for(page.wait_for_selector("text=Official accounts"), 5)
+
+    assert await page.get_attribute("html", "lang") == "en"
