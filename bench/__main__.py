@@ -141,8 +141,8 @@ def table(bare: tuple[Passed, Passed], whole: tuple[Seen, Seen], spent: dict[str
         + f" | {sum(spent.values()):.2f} |",
         "",
         (
-            f"Machine: {os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
-            ", load and fakes on the same machine, broker with `sync_interval: always`."
+            f"Machine: {os.cpu_count()} cores, {platform.machine()}, "
+            f"Python {platform.python_version()}, load and fakes on the same machine, broker with `sync_interval: always`."
         ),
     ]
     return "\n".join(lines) + "\n"

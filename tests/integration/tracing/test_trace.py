@@ -31,7 +31,7 @@ async def test_one_message_is_one_complete_trace(own_broker, tmp_path):
             await system.say("active", "t1", "你好")
             await eventually(lambda: _closed(collector))
 
-    roots = [span for span in collector.spans if span.name.startswith("POST ")]
+    roots = [span for span in collector.spans if span.name == "POST /wechat/{account}"]
     assert len(roots) == 1
     spans = collector.trace(roots[0].trace_id)
     assert expected_hops() <= {(span.service, span.name) for span in spans}

@@ -45,7 +45,13 @@ class Runtime:
         self.config = config
         self.bus = bus
         self.app = FastAPI(
-            title=f"Queqiao {service}", docs_url=None, redoc_url=None, openapi_url=None
+            title=f"Queqiao {service}",
+            docs_url=None,
+            redoc_url=None,
+            openapi_url=None,
+            # Its own spans would show query strings, which carry signatures and openids; the span
+            # of a callback is ingress's own.
+            telemetry={"tracing": False, "metrics": False, "logs": False},
         )
         self.stopping = stopping  # also set when the connection is closed for good
         self._workers: list[Worker[Any]] = []

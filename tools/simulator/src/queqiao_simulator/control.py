@@ -15,7 +15,7 @@ from msgspec.json import decode
 
 from queqiao_simulator import faults, views
 from queqiao_simulator.accounts import Conversation, UnknownError
-from queqiao_simulator.transcript import Entry, Observation, Push
+from queqiao_simulator.transcript import Observation, Push
 from queqiao_simulator.world import Call, World
 
 Query: TypeAlias = Mapping[str, str]
@@ -190,9 +190,11 @@ def users(world: World, query: Query) -> list[dict[str, Any]]:
     return [views.user_view(world, account, chat) for chat in chats(world, query)]
 
 
-def transcript(world: World, query: Query) -> list[Entry]:
-    """What one user (or all of an account's) saw, in order."""
-    return sorted((entry for chat in chats(world, query) for entry in chat.entries), key=BY_ID)
+def transcript(world: World, query: Query) -> list[dict[str, Any]]:
+    """What one user (or all of an account's) saw, in order, with the user's name."""
+    seen = [(entry, chat.name) for chat in chats(world, query) for entry in chat.entries]
+    seen.sort(key=lambda one: one[0].id)
+    return [{"user": name, **msgspec.structs.asdict(entry)} for entry, name in seen]
 
 
 def pushes(world: World, query: Query) -> list[Push]:

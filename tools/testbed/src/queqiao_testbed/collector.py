@@ -39,7 +39,7 @@ class Collector:
 async def collecting(port: int) -> AsyncIterator[Collector]:
     """Listen on loopback while the context is open."""
     collector = Collector(f"http://127.0.0.1:{port}")
-    app = FastAPI(openapi_url=None)
+    app = FastAPI(openapi_url=None, telemetry={"tracing": False})
 
     @app.post("/v1/traces")
     async def take(request: Request) -> Response:

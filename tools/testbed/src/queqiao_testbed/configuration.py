@@ -62,6 +62,8 @@ def service_toml(ports: Ports, options: Options, *, broker_url: str) -> str:
             "base_url": f"http://127.0.0.1:{ports.model}/v1",
             "model": "fake",
             "api_key": MODEL_KEY,
+            "first_token_timeout": 25.0,
+            "timeout": 40.0,
         },
         *options.models,
     ]
@@ -93,7 +95,9 @@ def simulator_toml(ports: Ports, options: Options) -> str:
         | ({"aes_key": AES_KEY} if account["safe"] else {})
         for account in ACCOUNTS
     ]
-    return tomlkit.dumps(_merged({"users": [], "accounts": accounts}, options.simulator))
+    # A 503 is not answered by three deliveries in one breath, or no broker could restart in time.
+    base = {"users": [], "accounts": accounts, "push": {"server_error_pause": 1.0}}
+    return tomlkit.dumps(_merged(base, options.simulator))
 
 
 def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
