@@ -215,6 +215,9 @@ AnyEvent = (
 )
 EVENT_TYPES: tuple[type[Event], ...] = get_args(AnyEvent)
 
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError)
+"""What decoding bytes from the wire may raise."""
+
 encoder = msgspec.json.Encoder()
 
 

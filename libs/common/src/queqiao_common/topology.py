@@ -328,7 +328,7 @@ LIMITS = Bucket(
     key="<account>.<conv>",
     keeps="the messages of the last minute of users who write fast; others are counted in memory",
     ttl=120.0,
-    max_value=16 * 1024,
+    max_value=64 * 1024,
     max_bytes=64 * MIB,
     written_by=("moderation",),
 )

@@ -20,7 +20,7 @@ from opentelemetry.trace import Span, Status, StatusCode
 from queqiao_common import telemetry
 from queqiao_common.bus import Bus, Raw
 from queqiao_common.errors import PermanentError, TransientError
-from queqiao_common.events import DeadLetter, Event
+from queqiao_common.events import UNREADABLE, DeadLetter, Event
 from queqiao_common.pull import Metadata, Puller, parse_metadata
 from queqiao_common.topology import Consumer
 
@@ -213,7 +213,7 @@ class Worker(Generic[E]):
             return PermanentError("its handling ended the process, again and again")
         try:
             event = self._decode(raw.data)
-        except msgspec.MsgspecError as error:
+        except UNREADABLE as error:
             return PermanentError(f"cannot be decoded: {error}")
         received = Received(event, raw.subject, meta.attempt, meta.sequence, meta.published_ms)
         try:
@@ -316,5 +316,5 @@ def _account_of(body: bytes) -> str:
     """Read the account of an event that could not be decoded as what it should be."""
     try:
         return msgspec.json.decode(body, type=_Owner).account
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         return "unknown"

@@ -149,10 +149,10 @@ def _is_fetch(screened: ScreenedMessage, rules: Rules) -> bool:
 
 def _wants_parked(talk: Conversation, screened: ScreenedMessage, rules: Rules) -> bool:
     """Whether this message's open request should carry what is, or soon will be, parked."""
-    if not rules.passive_only:
-        return False
+    if talk.parked > 0:
+        return True
     busy = talk.turn is not None or talk.out is not None
-    return talk.parked > 0 or (busy and _is_fetch(screened, rules))
+    return rules.passive_only and busy and _is_fetch(screened, rules)
 
 
 def _let_turn_answer(talk: Conversation, waiting: Waiting) -> Conversation:

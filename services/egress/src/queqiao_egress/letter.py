@@ -1,0 +1,98 @@
+"""One handling of one delivery: what is still to be given, and what has become of the rest."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from queqiao_common.claims import Claim
+from queqiao_common.events import Delivery, DeliveryResult
+from queqiao_common.settings import Account
+
+from queqiao_egress.mailbox import EMPTY, Box
+from queqiao_egress.pages import Items, without
+from queqiao_egress.sent import Marker
+
+
+@dataclass(kw_only=True)
+class Letter:
+    """What is known while a delivery is handled; `given` are references (see `pages`)."""
+
+    delivery: Delivery
+    account: Account
+    attempt: int
+    own: Items
+    box: Box = EMPTY
+    given: list[str] = field(default_factory=list)
+    settled: list[str] = field(default_factory=list)  # msgids whose offers have had their outcome
+    is_kept: bool = False  # the mailbox already says so
+    marker: Marker | None = None
+    passive: bool = False
+    errcode: int = 0
+    failed: bool = False
+    reasons: list[str] = field(default_factory=list)
+
+    @property
+    def items(self) -> Items:
+        """What the user has still to be given, oldest first."""
+        own = () if self.delivery.id in self.box.seen else self.own
+        return without((*self.box.items, *own), self.given)
+
+    @property
+    def is_first(self) -> bool:
+        """Whether nothing of its turn was delivered before."""
+        return self.delivery.kind != "collect" and self.delivery.id.endswith(".1")
+
+    @property
+    def is_done(self) -> bool:
+        """Whether an earlier attempt has done all there was to do, and only its word was lost."""
+        return self.delivery.id in self.box.seen or (self.marker is not None and self.marker.done)
+
+    def give(self, carried: Iterable[str]) -> bool:
+        """Note that the user has been given this; return whether it was still to be given."""
+        before = self.items
+        self.given.extend(carried)
+        return self.items != before
+
+    def give_passively(self, carried: tuple[str, ...]) -> bool:
+        """Note that our offer was taken with this; return whether it was still to be given."""
+        is_news = self.give(carried)
+        self.passive |= is_news
+        return is_news
+
+    def note_claim(self, claim: Claim) -> None:
+        """Note what a message was answered with before, perhaps by this delivery's own offer."""
+        self.give(claim.items)
+        self.passive |= any(one.partition(":")[0] == self.delivery.id for one in claim.items)
+
+    def result(self, *, parked: int) -> DeliveryResult:
+        """Say what became of the delivery, with `parked` messages in the mailbox."""
+        by_api = self.marker.parts if self.marker else 0
+        status, via = self._outcome(by_api=by_api, parked=parked)
+        return DeliveryResult(
+            id=f"sent:{self.delivery.id}",
+            account=self.delivery.account,
+            conv=self.delivery.conv,
+            turn_id=self.delivery.turn_id,
+            delivery_id=self.delivery.id,
+            status=status,
+            via=via,
+            parts=by_api + self.passive,
+            parked=parked,
+            errcode=self.errcode,
+            reasons=tuple(self.reasons),
+            msgids=tuple(one.msgid for one in self.delivery.waiting),
+        )
+
+    def _outcome(
+        self, *, by_api: int, parked: int
+    ) -> tuple[
+        Literal["delivered", "failed", "parked"], Literal["passive", "api", "mailbox", "none"]
+    ]:
+        via: Literal["passive", "api", "none"] = (
+            "api" if by_api else "passive" if self.passive else "none"
+        )
+        if self.failed:
+            return "failed", via
+        if via == "none" and parked:
+            return "parked", "mailbox"
+        return "delivered", via

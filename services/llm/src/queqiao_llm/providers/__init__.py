@@ -1,0 +1,1 @@
+"""One adapter for each protocol that models speak."""

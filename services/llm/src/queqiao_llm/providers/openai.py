@@ -1,0 +1,111 @@
+"""The OpenAI chat protocol (REST and SSE), as its many imitators really speak it."""
+
+import asyncio
+import contextlib
+import math
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import httpx
+import msgspec
+from queqiao_common.events import Prompt
+from queqiao_common.settings import Model
+
+from queqiao_llm.completion import Chunk, ModelFailed, Reason
+from queqiao_llm.providers.openai_answer import AnswerReader, reason_of
+
+CONNECT = 5.0
+"""Seconds for a connection to be made."""
+DRAIN = 0.2
+"""Seconds to wait for the end of the body behind `[DONE]`: without it, the connection is lost."""
+
+NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
+
+_encode = msgspec.json.Encoder().encode
+
+
+def open_http(connections: int) -> httpx.AsyncClient:
+    """Open the pool of connections that all models share.
+
+    Only connecting has a limit of its own: how long an answer may take, its model's settings say.
+    """
+    limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
+    return httpx.AsyncClient(limits=limits, timeout=httpx.Timeout(None, connect=CONNECT))
+
+
+class OpenAi:
+    """One model behind this protocol. Connections are those of `http`; time is the caller's."""
+
+    def __init__(self, http: httpx.AsyncClient, model: Model) -> None:
+        self._http = http
+        self._url = model.base_url.rstrip("/") + "/chat/completions"
+        self._headers = {"Content-Type": "application/json", "Accept": "text/event-stream"}
+        if key := model.api_key.reveal():
+            self._headers["Authorization"] = f"Bearer {key}"
+        self._options: dict[str, Any] = {
+            "model": model.model,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+        if model.temperature is not None:
+            self._options["temperature"] = model.temperature
+        if model.max_tokens is not None:
+            self._options["max_tokens"] = model.max_tokens
+
+    async def complete(self, prompt: tuple[Prompt, ...]) -> AsyncGenerator[Chunk, None]:
+        """Ask the model and yield its answer as it comes; see `Provider`."""
+        question = _encode({**self._options, "messages": prompt})
+        reader = AnswerReader()
+        with _translated():
+            async with self._http.stream(
+                "POST", self._url, content=question, headers=self._headers
+            ) as response:
+                _check(response)
+                body = response.aiter_bytes()
+                async for more in body:
+                    if chunk := reader.feed(more):
+                        yield chunk
+                    if reader.done:
+                        await _drain(body)
+                        return
+        yield reader.finish()
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    """Let no error of the client library out: only its name, as its text may hold an address."""
+    try:
+        yield
+    except NOT_SENT as error:
+        raise ModelFailed(Reason.UNREACHABLE, detail=type(error).__name__) from error
+    except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL) as error:
+        raise ModelFailed(Reason.DISCONNECTED, detail=type(error).__name__) from error
+
+
+def _check(response: httpx.Response) -> None:
+    status = response.status_code
+    if status != httpx.codes.OK:
+        after = retry_after(response.headers.get("Retry-After", ""), time.time())
+        raise ModelFailed(reason_of(status), status=status, after=after)
+
+
+def retry_after(header: str, now: float) -> float | None:
+    """Read a Retry-After header: seconds, or a date. None: there is none, or it makes no sense."""
+    try:
+        seconds = float(header)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(header).timestamp() - now
+        except ValueError:
+            return None
+    return max(0.0, seconds) if math.isfinite(seconds) else None
+
+
+async def _drain(body: AsyncIterator[bytes]) -> None:
+    """Read to the end what is of no more interest; the answer is complete, whatever happens."""
+    with contextlib.suppress(TimeoutError, httpx.HTTPError):
+        async with asyncio.timeout(DRAIN):
+            async for _ in body:
+                pass

@@ -1,0 +1,182 @@
+"""Reading an answer in the OpenAI chat protocol, streamed or whole. Pure."""
+
+import msgspec
+from msgspec import Struct
+from queqiao_common.events import UNREADABLE
+
+from queqiao_llm.completion import Chunk, ModelFailed, Reason, Usage
+from queqiao_llm.sse import EventReader, LineTooLongError
+
+MAX_BODY = 8 * 1024 * 1024
+DONE = b"[DONE]"
+
+
+class _Text(Struct):
+    """A delta or a message. Thoughts are a sign of life, but never a part of the answer."""
+
+    content: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+
+
+_NOTHING = _Text()
+
+
+class _Choice(Struct):
+    delta: _Text | None = None
+    message: _Text | None = None
+    finish_reason: str | None = None
+
+
+class _Usage(Struct):
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+
+class _Part(Struct):
+    choices: list[_Choice] | None = None
+    usage: _Usage | None = None
+    error: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class _Error(Struct):
+    code: int | str | None = None
+    type: str | None = None
+
+
+_decode = msgspec.json.Decoder(_Part).decode
+_decode_error = msgspec.json.Decoder(_Error).decode
+
+
+class AnswerReader:
+    """Turns the body of a response into chunks, at most one for each piece of the body.
+
+    A server that ignores `stream` sends one JSON document instead: its first byte tells, as the
+    content type is often wrong. An answer is complete with `[DONE]` or, as some servers leave that
+    out, with a finish reason before the end of the body; anything else was cut off.
+    """
+
+    def __init__(self) -> None:
+        self._events: EventReader | None = None
+        self._document: bytearray | None = None
+        self._size = 0
+        self._seen = False
+        self._finish = ""
+        self._usage: Usage | None = None
+        self.done = False
+
+    def feed(self, body: bytes) -> Chunk | None:
+        """Return what this piece of the body adds to the answer.
+
+        Raises:
+            ModelFailed: it is no such answer, or an error that the server sent within it.
+        """
+        self._size += len(body)
+        if self._size > MAX_BODY:
+            raise ModelFailed(Reason.GARBAGE, detail=f"more than {MAX_BODY} bytes")
+        if self._events is None and self._document is None:
+            body = body.removeprefix(b"\xef\xbb\xbf").lstrip()
+            if not body:
+                return None
+            self._begin(body)
+        if self._document is not None:
+            self._document += body
+            return None
+        return self._take(self._payloads(body))
+
+    def finish(self) -> Chunk:
+        """Return the last chunk, once the body has ended.
+
+        Raises:
+            ModelFailed: the answer was cut off, or is none.
+        """
+        if self._document is not None:
+            return self._whole(self._document)
+        last = self._take(self._events.finish()) if self._events else None
+        if last is not None and last.done:
+            return last
+        if not self._finish:
+            raise ModelFailed(Reason.INCOMPLETE if self._seen else Reason.GARBAGE)
+        return self._last(last.text if last else "")
+
+    def _begin(self, body: bytes) -> None:
+        if body.startswith(b"{"):
+            self._document = bytearray()
+        else:
+            self._events = EventReader()
+
+    def _payloads(self, body: bytes) -> list[bytes]:
+        if self._events is None:
+            return []
+        try:
+            return self._events.feed(body)
+        except LineTooLongError as error:
+            raise ModelFailed(Reason.GARBAGE, detail=str(error)) from error
+
+    def _take(self, payloads: list[bytes]) -> Chunk | None:
+        text, alive = "", False
+        for payload in payloads:
+            if payload == DONE:
+                return self._last(text)
+            said = self._add(_parse(payload))
+            text += said.content or ""
+            alive = alive or bool(said.reasoning_content or said.reasoning)
+        return Chunk(text) if text or alive else None
+
+    def _add(self, part: _Part) -> _Text:
+        """Take note of one event, and return what it says."""
+        self._seen = True
+        self._usage = _usage(part) or self._usage
+        if not part.choices:
+            return _NOTHING
+        choice = part.choices[0]
+        self._finish = choice.finish_reason or self._finish
+        return choice.delta or choice.message or _NOTHING
+
+    def _last(self, text: str) -> Chunk:
+        self.done = True
+        return Chunk(text, done=True, finish=self._finish, usage=self._usage)
+
+    def _whole(self, document: bytearray) -> Chunk:
+        part = _parse(document)
+        if not part.choices:
+            raise ModelFailed(Reason.GARBAGE, detail="no choices")
+        return self._last(self._add(part).content or "")
+
+
+def _parse(document: bytes | bytearray) -> _Part:
+    try:
+        part = _decode(document)
+    except UNREADABLE as error:
+        raise ModelFailed(Reason.GARBAGE, detail="not a chunk") from error
+    if bytes(part.error) != b"null":
+        raise _told(part.error)
+    return part
+
+
+def _told(error: msgspec.Raw) -> ModelFailed:
+    """Read an error that came with status 200, in the stream or instead of an answer."""
+    try:
+        told = _decode_error(error)
+    except UNREADABLE:
+        told = _Error()
+    named = str(told.code)
+    code = int(named) if named.isdecimal() else 0
+    if not code and "rate_limit" in f"{named} {told.type}":
+        code = 429
+    return ModelFailed(reason_of(code) if code else Reason.SERVER_ERROR, status=code)
+
+
+def reason_of(status: int) -> Reason:
+    """Say what an HTTP status (of a response, or within one) means for the next attempt."""
+    if status == 429:
+        return Reason.RATE_LIMITED
+    if status == 408 or status >= 500:
+        return Reason.SERVER_ERROR
+    return Reason.REFUSED
+
+
+def _usage(part: _Part) -> Usage | None:
+    if part.usage is None:
+        return None
+    return Usage(part.usage.prompt_tokens or 0, part.usage.completion_tokens or 0)

@@ -1,0 +1,30 @@
+"""Moderation screens what users and models say: `python -m queqiao_moderation`."""
+
+from queqiao_common.runtime import Runtime, run
+from queqiao_common.topology import LIMITS, MODERATION_DRAFTS, MODERATION_INBOUND, POLICY
+
+from queqiao_moderation.limits import Pace
+from queqiao_moderation.lists import ListDocument, LiveLists
+from queqiao_moderation.service import Moderation
+
+OVERLAP = 60.0
+"""Seconds of changes that are heard again, so that none is missed between reading and following."""
+
+
+async def main(runtime: Runtime) -> None:
+    """Wire the service and work until told to stop."""
+    lists = LiveLists(runtime.config.moderation)
+    await lists.catch_up(runtime.bus, runtime.bucket(POLICY, ListDocument))
+    moderation = Moderation(
+        settings=runtime.config.moderation,
+        policy=lambda: lists.policy,
+        paces=runtime.bucket(LIMITS, Pace),
+    )
+    runtime.follow_bucket(POLICY, lists.hear, since=OVERLAP)
+    runtime.consume(MODERATION_INBOUND, moderation.screen, on_buried=moderation.bury_message)
+    runtime.consume(MODERATION_DRAFTS, moderation.screen_draft, on_buried=moderation.bury_draft)
+    await runtime.run()
+
+
+if __name__ == "__main__":
+    run("moderation", main)

@@ -1,0 +1,209 @@
+import logging
+
+import pytest
+from queqiao_common.events import ScreenedMessage, Verdict, encode
+from queqiao_common.settings import Moderation as Settings
+from queqiao_common.testing import (
+    ACCOUNT,
+    CONV,
+    NOW_MS,
+    TURN,
+    MemoryDocuments,
+    inbound,
+    published,
+    received,
+    segment,
+)
+from queqiao_common.worker import Buried
+from queqiao_moderation.limits import Pace
+from queqiao_moderation.policy import Policy, ScreeningList
+from queqiao_moderation.service import Moderation
+from queqiao_moderation.words import Words
+
+POLICY = Policy(
+    [
+        ScreeningList("ban", "block", ("in", "out"), Words(["赌博"])),
+        ScreeningList("ads", "mask", ("in", "out"), Words(["加微信"])),
+    ]
+)
+SETTINGS = Settings()
+
+
+def moderation(paces=None, **settings):
+    return Moderation(
+        settings=Settings(**settings), policy=lambda: POLICY, paces=paces or MemoryDocuments[Pace]()
+    )
+
+
+async def screened(service, message, sequence=7) -> ScreenedMessage:
+    [event] = await published(service.screen(received(message, sequence=sequence)))
+    return event
+
+
+async def test_a_harmless_message_passes_with_its_place_in_the_stream():
+    """The conversation absorbs by the sequence of the inbound message, not of the verdict."""
+    message = inbound("你好")
+
+    result = await screened(moderation(), message, sequence=7)
+
+    assert result == ScreenedMessage(
+        id=f"scr:{message.id}",
+        account=ACCOUNT,
+        conv=CONV,
+        sequence=7,
+        verdict=Verdict.PASS,
+        message=message,
+        text="你好",
+    )
+
+
+async def test_a_masked_message_is_passed_on_masked():
+    result = await screened(moderation(), inbound("请加 微 信"))
+
+    assert (result.verdict, result.text) == (Verdict.MASKED, "请*****")
+
+
+async def test_a_blocked_message_carries_the_reply_instead_of_its_text():
+    result = await screened(moderation(), inbound("一起赌博"))
+
+    assert (result.verdict, result.text) == (Verdict.BLOCKED, SETTINGS.blocked_input)
+
+
+async def test_a_platform_event_is_neither_screened_nor_counted():
+    service = moderation(messages_per_minute=1)
+    event = inbound("赌博", kind="platform_event", platform_event="subscribe")
+
+    results = [await screened(service, event, sequence=number) for number in range(3)]
+
+    assert {result.verdict for result in results} == {Verdict.PASS}
+
+
+async def test_a_user_who_writes_too_fast_is_told_so():
+    service = moderation(messages_per_minute=3)
+
+    results = [await screened(service, inbound(), sequence=number) for number in range(5)]
+
+    verdicts = [result.verdict for result in results]
+    assert verdicts == [Verdict.PASS] * 3 + [Verdict.THROTTLED] * 2
+    assert results[-1].text == SETTINGS.throttled
+
+
+async def test_the_limit_is_of_one_user_and_of_one_minute():
+    service = moderation(messages_per_minute=1)
+    other = inbound(conv="c_" + "b" * 26)
+    later = inbound(received_ms=NOW_MS + 60_000)
+
+    results = [
+        await screened(service, message, sequence=number)
+        for number, message in enumerate([inbound(), other, later])
+    ]
+
+    assert {result.verdict for result in results} == {Verdict.PASS}
+
+
+async def test_a_redelivered_message_gets_the_same_verdict():
+    """Else a crash after publishing would turn an answer into a reproach, or the reverse."""
+    service = moderation(messages_per_minute=1)
+
+    first = await screened(service, inbound(), sequence=1)
+    again = await screened(service, inbound(), sequence=1)
+
+    assert first == again
+
+
+async def test_two_replicas_share_the_limit():
+    """Whoever is limited by each replica alone writes twice as much through two."""
+    paces = MemoryDocuments[Pace]()
+    replicas = [moderation(paces, messages_per_minute=8) for _ in range(2)]
+
+    results = [
+        await screened(replicas[number % 2], inbound(received_ms=NOW_MS + number), sequence=number)
+        for number in range(40)
+    ]
+
+    passed = sum(result.verdict is Verdict.PASS for result in results)
+    assert 8 <= passed <= 10
+
+
+async def test_ordinary_users_cost_no_write_to_the_broker():
+    paces = MemoryDocuments[Pace]()
+    service = moderation(paces, messages_per_minute=30)
+
+    for number in range(7):
+        await screened(service, inbound(), sequence=number)
+
+    assert paces.documents == {}
+
+
+async def test_no_limit_means_no_limit():
+    service = moderation(messages_per_minute=0)
+
+    results = [await screened(service, inbound(), sequence=number) for number in range(50)]
+
+    assert {result.verdict for result in results} == {Verdict.PASS}
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict", "said"),
+    [
+        ("好的", Verdict.PASS, "好的"),
+        ("请加微信", Verdict.MASKED, "请***"),
+        ("来赌博", Verdict.BLOCKED, SETTINGS.blocked_output),
+    ],
+)
+async def test_a_piece_keeps_its_place_whatever_the_verdict(text, verdict, said):
+    """A piece without a verdict, or with another number, would halt the turn."""
+    piece = segment(text, number=3, attempt=101, final=True, model="main")
+
+    [result] = await published(moderation().screen_draft(received(piece)))
+
+    assert (result.verdict, result.text) == (verdict, said)
+    assert result.id == f"scr:{piece.id}"
+    assert (result.number, result.attempt, result.final) == (3, 101, True)
+    assert (result.turn_id, result.model) == (TURN, "main")
+
+
+async def test_a_failed_piece_stays_failed():
+    piece = segment("", final=True, failed=True)
+
+    [result] = await published(moderation().screen_draft(received(piece)))
+
+    assert result.failed
+    assert result.final
+
+
+async def test_a_buried_message_does_not_keep_its_conversation_waiting():
+    message = inbound()
+    subject = f"chat.inbound.{ACCOUNT}.{CONV}"
+
+    [known] = await published(moderation().bury_message(Buried(subject, encode(message), 5, "x")))
+    [unknown] = await published(moderation().bury_message(Buried(subject, b"junk", 6, "x")))
+
+    assert (known.verdict, known.sequence, known.message) == (Verdict.FAILED, 5, message)
+    assert (unknown.verdict, unknown.sequence, unknown.message) == (Verdict.FAILED, 6, None)
+    assert (unknown.account, unknown.conv) == (ACCOUNT, CONV)
+    assert unknown.id != known.id
+
+
+async def test_a_buried_piece_fails_its_turn():
+    body = encode(segment(number=2, attempt=3)).replace(b'"text"', b'"txet"')
+
+    [result] = await published(moderation().bury_draft(Buried("reply.draft.main", body, 1, "x")))
+
+    assert (result.verdict, result.failed, result.final) == (Verdict.FAILED, True, True)
+    assert (result.turn_id, result.attempt, result.text) == (TURN, 3, "")
+
+
+async def test_a_buried_piece_of_nobody_is_left_to_the_operators():
+    buried = Buried("reply.draft.main", b'{"event":"ReplySegment"}', 1, "x")
+
+    assert await published(moderation().bury_draft(buried)) == []
+
+
+async def test_a_hit_is_logged_without_its_text(caplog):
+    with caplog.at_level(logging.INFO):
+        await screened(moderation(), inbound("秘密 赌博 秘密"))
+
+    [record] = [one for one in caplog.records if one.message == "text.hit"]
+    assert record.words == ["ban[0]"]
+    assert not any("秘密" in str(value) for value in record.__dict__.values())

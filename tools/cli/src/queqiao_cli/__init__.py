@@ -1,0 +1,1 @@
+"""The `queqiao` command: the only code that may know several services."""

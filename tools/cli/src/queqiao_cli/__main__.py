@@ -1,0 +1,147 @@
+"""The `queqiao` command: what it can do, as a table, and how it is called."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from queqiao_common.errors import QueqiaoError, SettingsError
+from queqiao_common.settings import environment
+from queqiao_common.topology import SERVICES
+
+from queqiao_cli import checking, conversations, dead, running, topology
+from queqiao_cli.plan import PORTS, PlanError
+from queqiao_cli.terminal import complain
+
+Run = Callable[[argparse.Namespace], int | Coroutine[Any, Any, int]]
+Argument = tuple[tuple[str, ...], dict[str, Any]]
+
+
+def _takes(*names: str, **options: Any) -> Argument:
+    return names, options
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command: its words, what runs it, what it does, its arguments."""
+
+    words: str
+    run: Run
+    does: str
+    takes: tuple[Argument, ...] = ()
+
+
+def _configured() -> Path | None:
+    name = environment("QUEQIAO_CONFIG")
+    return Path(name) if name else None
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 20:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 20")
+    return int(text)
+
+
+FILE = _takes("file", metavar="FILE", type=Path)
+CONFIG = _takes(
+    "--config",
+    metavar="FILE",
+    type=Path,
+    default=_configured() or Path("queqiao.toml"),
+    help="default: QUEQIAO_CONFIG, else queqiao.toml",
+)
+MODELS = _takes(
+    "--config",
+    metavar="FILE",
+    type=Path,
+    default=_configured(),
+    help="your configuration, for its models, personas, words and texts (default: QUEQIAO_CONFIG)",
+)
+RUNNING = (
+    _takes("--replicas", metavar="N", type=_count, default=1, help="of each service"),
+    _takes(
+        "--port",
+        metavar="NAME=PORT",
+        action="append",
+        default=[],
+        help=f"may be repeated; {', '.join(PORTS)} (or QUEQIAO_<NAME>_PORT)",
+    ),
+    _takes("--state", metavar="FOLDER", help="of the broker (default: .queqiao/demo, .queqiao/up)"),
+)
+LETTER = _takes("id", metavar="ID", type=int)
+LETTERS = _takes("ids", metavar="ID", type=int, nargs="*")
+EVERY_LETTER = _takes("--all", action="store_true", help="every letter there is")
+BODY = _takes("--body", action="store_true", help="print what was said, too")
+USER = (_takes("account", metavar="ACCOUNT"), _takes("openid", metavar="OPENID"))
+YES = _takes("--yes", action="store_true", help="do it; otherwise it is only counted")
+
+COMMANDS = (
+    Command("demo", running.run_demo, "start everything, with a simulated WeChat to chat in",
+            (MODELS, *RUNNING)),
+    Command("up", running.run_up, "start the broker and the services with your configuration",
+            (FILE, *RUNNING)),
+    Command("service", running.run_service, "run one service",
+            (_takes("name", choices=SERVICES),)),
+    Command("config check", checking.check, "name every problem of a configuration", (FILE,)),
+    Command("topology apply", topology.apply, "make the broker as the code declares it", (CONFIG,)),
+    Command("topology show", topology.show, "print the declaration and what differs", (CONFIG,)),
+    Command("dead list", dead.list_letters, "list events that could not be processed", (CONFIG,)),
+    Command("dead show", dead.show, "print what is known of one", (LETTER, BODY, CONFIG)),
+    Command("dead replay", dead.replay, "run them again", (LETTERS, EVERY_LETTER, CONFIG)),
+    Command("dead drop", dead.drop, "erase them", (LETTERS, EVERY_LETTER, CONFIG)),
+    Command("conversation show", conversations.show, "summarise one user's", (*USER, CONFIG)),
+    Command("conversation export", conversations.export, "print all of it as JSON",
+            (*USER, CONFIG)),
+    Command("conversation forget", conversations.forget, "erase all of it for good",
+            (*USER, YES, CONFIG)),
+)  # fmt: skip
+GROUPS = {
+    "config": "look at a configuration",
+    "topology": "look after the broker's streams",
+    "dead": "look after events that could not be processed",
+    "conversation": "what is kept of one user",
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line that the table describes."""
+    root = argparse.ArgumentParser(
+        prog="queqiao", description="Queqiao 鹊桥 connects WeChat users to language models."
+    )
+    groups = {"": root.add_subparsers(required=True, metavar="COMMAND")}
+    for command in COMMANDS:
+        group, _, name = command.words.rpartition(" ")
+        if group not in groups:
+            about = groups[""].add_parser(group, help=GROUPS[group], description=GROUPS[group])
+            groups[group] = about.add_subparsers(required=True, metavar="COMMAND")
+        leaf = groups[group].add_parser(name, help=command.does, description=command.does)
+        leaf.set_defaults(run=command.run)
+        for names, options in command.takes:
+            leaf.add_argument(*names, **options)
+    return root
+
+
+def main() -> None:
+    """Run a command: exit code 0; 1 when it failed; 2 for a wrong configuration or call."""
+    options = parser().parse_args()
+    try:
+        result = options.run(options)
+        code = result if isinstance(result, int) else asyncio.run(result)
+    except SettingsError as error:
+        from queqiao_common.runtime import print_problems  # loads FastAPI, which we do not need
+
+        print_problems(error)
+        code = 2
+    except (PlanError, QueqiaoError) as error:
+        complain(str(error))
+        code = 1
+    except KeyboardInterrupt:
+        code = 130
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()
