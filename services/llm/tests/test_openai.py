@@ -181,7 +181,8 @@ async def test_a_connection_is_used_again(fake):
     for _ in range(3):
         await ask(provider, question("[bytes=2000]"))
 
-    assert len(http._transport._pool.connections) == 1
+    kept = http._transport.client.connector._conns.values()
+    assert sum(len(connections) for connections in kept) == 1
 
 
 async def test_nobody_at_the_address_is_unreachable():

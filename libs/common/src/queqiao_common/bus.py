@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 TRY_TIMEOUT = 1.5
 WRONG_REVISION = frozenset({10071, 10164})
 STREAM_FULL = 10077
+NO_RESPONDERS = "503"
 NOT_SENT = (nats.errors.ConnectionClosedError, nats.errors.OutboundBufferLimitError)
 
 
@@ -95,6 +96,9 @@ class Bus:
         self.reconnects = 0
         self.closing = False
         self._on_reconnect: list[Callable[[], None]] = []
+        self._asked = 0
+        self._answers: dict[str, asyncio.Future[Raw]] = {}
+        self._inbox = ""
 
     @property
     def connected(self) -> bool:
@@ -126,13 +130,32 @@ class Bus:
         Raises:
             BrokerUnavailable: no answer within `timeout` seconds, or nobody listens.
         """
+        loop = asyncio.get_running_loop()
+        self._asked += 1
+        token = str(self._asked)
+        answer = self._answers[token] = loop.create_future()
+        timer = loop.call_later(timeout, _expire, answer)
         try:
-            answer: Raw = await self._client.request(
-                subject, body, timeout=timeout, headers=headers
-            )
+            await self._client.publish(subject, body, reply=self._inbox + token, headers=headers)
+            found: Raw = await answer
         except (nats.errors.Error, TimeoutError) as error:
             raise BrokerUnavailable(f"{subject}: {type(error).__name__}") from error
-        return answer
+        finally:
+            timer.cancel()
+            self._answers.pop(token, None)
+        if not found.data and found.headers and found.headers.get("Status") == NO_RESPONDERS:
+            raise BrokerUnavailable(f"{subject}: nobody listens")
+        return found
+
+    async def open(self) -> None:
+        """Hear the answers to our requests, on one subscription for all."""
+        self._inbox = f"{self.new_inbox()}."
+        await self.subscribe(f"{self._inbox}*", self._answered)
+
+    async def _answered(self, raw: Raw) -> None:
+        waiting = self._answers.get(raw.subject[len(self._inbox) :])
+        if waiting is not None and not waiting.done():
+            waiting.set_result(raw)
 
     async def api(self, verb: str, body: object = None, *, timeout: float = 5.0) -> bytes:
         """Call the JetStream API (`$JS.API.<verb>`) and return the JSON answer.
@@ -275,6 +298,11 @@ def _acknowledged(subject: str, answer: _Answer) -> PubAck:
     raise Refused(subject, problem)
 
 
+def _expire(answer: asyncio.Future[Raw]) -> None:
+    if not answer.done():
+        answer.set_exception(TimeoutError())
+
+
 def _backoff() -> Iterator[float]:
     return itertools.chain((0.05, 0.1, 0.2, 0.4, 0.8), itertools.repeat(1.0))
 
@@ -319,6 +347,7 @@ async def connect(settings: Nats, name: str, *, on_closed: Callable[[], None] | 
         )
     except (nats.errors.Error, OSError, TimeoutError) as error:
         raise BrokerUnavailable(f"no broker at {settings.url}: {error}") from error
+    await bus.open()
     return bus
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import msgspec
+from httpx_aiohttp import HttpxAiohttpClient
 from queqiao_common.events import Prompt
 from queqiao_common.settings import Model
 
@@ -30,9 +31,10 @@ def open_http(connections: int) -> httpx.AsyncClient:
     """Open the pool of connections that all models share.
 
     Only connecting has a limit of its own: how long an answer may take, its model's settings say.
+    The transport is aiohttp's: a seventh of the CPU time of httpx's own (ADR 0009).
     """
     limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
-    return httpx.AsyncClient(limits=limits, timeout=httpx.Timeout(None, connect=CONNECT))
+    return HttpxAiohttpClient(limits=limits, timeout=httpx.Timeout(None, connect=CONNECT))
 
 
 class OpenAi:
