@@ -1,9 +1,10 @@
 """A broker of the tests' own: started as `queqiao up` starts it."""
 
+import contextlib
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from queqiao_cli.plan import PlanError, broker, broker_config
@@ -11,15 +12,30 @@ from queqiao_cli.processes import answers
 from queqiao_cli.running import find_broker
 
 
-def any_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def any_ports(count: int) -> list[int]:
+    """Find free ports, all different: each is held until the last one is found."""
+    with contextlib.ExitStack() as probes:
+        found = [probes.enter_context(socket.socket()) for _ in range(count)]
+        for probe in found:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in found]
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the developer's shell says of Queqiao is not meant for tests."""
+    for name in ("QUEQIAO_CONFIG", "QUEQIAO_NATS_URL", "OPENAI_API_KEY", "OPENAI_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def free_ports() -> Callable[[int], list[int]]:
+    return any_ports
 
 
 @pytest.fixture
 def free_port() -> int:
-    return any_port()
+    return any_ports(1)[0]
 
 
 @pytest.fixture(scope="session")
@@ -30,7 +46,7 @@ def nats_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     except PlanError as error:
         pytest.skip(str(error))
     folder = tmp_path_factory.mktemp("broker")
-    port, monitor = any_port(), any_port()
+    port, monitor = any_ports(2)
     config = folder / "nats.conf"
     config.write_text(broker_config(port=port, monitor=monitor, store=folder / "store"))
     planned = broker(binary, config, port=port, monitor=monitor)

@@ -1,3 +1,4 @@
+import errno
 import io
 
 from hypothesis import given
@@ -34,6 +35,7 @@ def test_what_is_no_log_line_of_ours_is_shown_as_it_is():
 def test_the_brokers_chatter_is_left_out_but_not_its_warnings():
     assert readable("[7] 2026/01/01 00:00:00.000000 [INF] Server is ready") is None
     assert readable("[7] 2026/01/01 00:00:00.000000 [WRN] slow") is not None
+    assert readable("a text that says [INF]") is not None
 
 
 def test_every_line_of_an_exception_has_the_prefix():
@@ -69,3 +71,13 @@ def test_a_line_that_never_ends_is_cut():
 
     assert lines.feed(b"x" * 70_000) == ["x" * 70_000]
     assert lines.feed(b"") == []
+
+
+class Closed(io.StringIO):
+    def write(self, text):
+        raise OSError(errno.EIO, "the terminal was closed")
+
+
+def test_a_terminal_that_was_closed_stops_nobody():
+    """An error here would leave processes behind that nobody stops."""
+    Terminal([], stream=Closed(), pretty=False, colour=False).note("still here")

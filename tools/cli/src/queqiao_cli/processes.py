@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from queqiao_cli.plan import Process, Stage, every
+from queqiao_cli.plan import Process, Stage
 from queqiao_cli.terminal import Terminal
 
 INSTANT = 5.0
@@ -35,7 +35,7 @@ class Patience:
     """How long the runner waits, in seconds."""
 
     ready: float = 60.0
-    stop: float = 30.0  # a service drains for up to 20 s, and its open requests for 7 more
+    stop: float = 40.0  # a service may take 34 s: requests 7, pulls 5, events 20, followers 2
     restart: float = 0.5  # doubled with every quick end
 
 
@@ -311,5 +311,5 @@ async def run_in_foreground(
         loop.add_signal_handler(number, runner.stop)
     code = await runner.run(when_ready)
     if code == 0:
-        terminal.note(f"stopped all {sum(1 for _ in every(stages))} processes")
+        terminal.note("everything is stopped")
     return code

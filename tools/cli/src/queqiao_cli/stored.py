@@ -1,6 +1,7 @@
 """Events and documents as they lie in their streams: read one after another, erased for good."""
 
 import argparse
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from datetime import datetime
@@ -8,10 +9,12 @@ from datetime import datetime
 import msgspec
 from msgspec import Struct
 from queqiao_common.bus import Bus, Refused, connect
+from queqiao_common.errors import BrokerUnavailable
 from queqiao_common.kv import NOT_FOUND
 from queqiao_common.settings import Config, load
 
 STREAM_NOT_FOUND = 10059
+PATIENCE = 3.0
 
 
 class Entry(Struct, frozen=True):
@@ -39,7 +42,11 @@ async def opened(options: argparse.Namespace) -> AsyncIterator[tuple[Config, Bus
         BrokerUnavailable: nobody answers.
     """
     config = load(options.config)
-    bus = await connect(config.nats, "queqiao-cli")
+    try:
+        async with asyncio.timeout(PATIENCE):  # a service waits for its broker, a person does not
+            bus = await connect(config.nats, "queqiao-cli")
+    except TimeoutError:
+        raise BrokerUnavailable(f"no broker at {config.nats.url}") from None
     try:
         yield config, bus
     finally:

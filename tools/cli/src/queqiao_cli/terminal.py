@@ -1,5 +1,7 @@
 """How lines of several processes share one terminal, and our own words beside them."""
 
+import contextlib
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -12,6 +14,8 @@ OURS = "queqiao"
 RESET = "\x1b[0m"
 BOLD, DIM, RED, YELLOW = "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[33m"
 PALETTE = ("\x1b[36m", "\x1b[32m", "\x1b[35m", "\x1b[34m", "\x1b[96m", "\x1b[92m", "\x1b[95m")
+# Below a warning, or the echo of our own asking whether it is ready.
+CHATTER = re.compile(r"\[\d+\] \S+ \S+ (\[INF\]|\[WRN\] Healthcheck failed)")
 LEVELS = {"warning": YELLOW, "error": RED, "critical": RED}
 
 
@@ -48,9 +52,9 @@ _SHOWN_ELSEWHERE = frozenset({"time", "level", "event", "service", "exception"})
 def readable(line: str) -> tuple[str, str] | None:
     """Turn a line of a process into text for a person and its level; None: not worth showing.
 
-    Our JSON becomes `event key=value`; the broker's chatter below a warning is left out.
+    Our JSON becomes `event key=value`; the broker's chatter is left out.
     """
-    if "[INF]" in line[:60]:
+    if CHATTER.match(line):
         return None
     try:
         log, fields = _decode_line(line), _decode_fields(line)
@@ -90,13 +94,17 @@ class Terminal:
 
     def block(self, text: str) -> None:
         """Write text as it is, for a person to read in peace."""
-        self._stream.write(f"\n{text}\n\n")
-        self._stream.flush()
+        self._put(f"\n{text}\n\n")
 
     def _write(self, name: str, text: str, colour: str) -> None:
         prefix = f"{name:<{self._width}} |"
         if self._colour:
             prefix = f"{self._colours.get(name, BOLD)}{prefix}{RESET}"
             text = f"{colour}{text}{RESET}" if colour else text
-        self._stream.write(f"{prefix} {text}\n")
-        self._stream.flush()
+        self._put(f"{prefix} {text}\n")
+
+    def _put(self, text: str) -> None:
+        # Whoever read may be gone (a closed terminal): what runs has still to be stopped in order.
+        with contextlib.suppress(OSError):
+            self._stream.write(text)
+            self._stream.flush()

@@ -38,19 +38,23 @@ jetstream {{
 
 
 class Broker(Protocol):
-    """A NATS server with JetStream that a test may hurt.
-
-    `kill` is SIGKILL: nothing is flushed, nobody is told. `start` returns once JetStream answers.
-    """
+    """A NATS server with JetStream that a test may hurt."""
 
     url: str
     monitor_url: str
     kind: str
 
-    def start(self) -> None: ...
-    def kill(self) -> None: ...
-    def restart(self) -> None: ...
-    def stop(self) -> None: ...
+    def start(self) -> None:
+        """Start it, and return once JetStream answers."""
+
+    def kill(self) -> None:
+        """Send SIGKILL: nothing is flushed, nobody is told."""
+
+    def restart(self) -> None:
+        """Kill it and start it again, at the same address and with the same data."""
+
+    def stop(self) -> None:
+        """Stop it for good."""
 
 
 class ProcessBroker:
@@ -71,23 +75,32 @@ class ProcessBroker:
         )
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def pid(self) -> int:
+        """The process id; 0 while it does not run."""
+        return self._process.pid if self._process else 0
+
     def start(self) -> None:
+        """Start it, and return once JetStream answers."""
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: S603 - our own binary and configuration
                 [find_binary(), "-c", self._configuration], stdout=log, stderr=log
             )
         wait_until_ready(self.monitor_url)
 
     def kill(self) -> None:
+        """Send SIGKILL."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
 
     def restart(self) -> None:
+        """Kill it and start it again."""
         self.kill()
         self.start()
 
     def stop(self) -> None:
+        """Stop it for good."""
         if self._process is not None:
             self._process.terminate()
             self._process.wait()
@@ -120,6 +133,7 @@ class ContainerBroker:
         self._created = False
 
     def start(self) -> None:
+        """Start it, and return once JetStream answers."""
         if self._created:
             self._container.get_wrapped_container().start()
         else:
@@ -128,13 +142,16 @@ class ContainerBroker:
         wait_until_ready(self.monitor_url)
 
     def kill(self) -> None:
+        """Send SIGKILL."""
         self._container.get_wrapped_container().kill()
 
     def restart(self) -> None:
+        """Kill it and start it again."""
         self.kill()
         self.start()
 
     def stop(self) -> None:
+        """Stop it for good."""
         self._container.stop()
 
 
