@@ -307,11 +307,17 @@ def _backoff() -> Iterator[float]:
     return itertools.chain((0.05, 0.1, 0.2, 0.4, 0.8), itertools.repeat(1.0))
 
 
-async def connect(settings: Nats, name: str, *, on_closed: Callable[[], None] | None = None) -> Bus:
+async def connect(
+    settings: Nats,
+    name: str,
+    *,
+    on_closed: Callable[[], None] | None = None,
+    within: float = 30.0,
+) -> Bus:
     """Connect, and stay connected for as long as the process lives.
 
     Raises:
-        BrokerUnavailable: nobody answered at the address.
+        BrokerUnavailable: nobody answered at the address within `within` seconds.
     """
     client = Client()
     bus = Bus(client)
@@ -329,24 +335,25 @@ async def connect(settings: Nats, name: str, *, on_closed: Callable[[], None] | 
             log.warning("nats.disconnected")
 
     try:
-        await client.connect(
-            servers=settings.url.split(","),
-            name=name,
-            inbox_prefix=f"_INBOX_{name}",
-            max_reconnect_attempts=-1,
-            connect_timeout=2,
-            ping_interval=5,
-            max_outstanding_pings=2,
-            allow_reconnect=True,
-            closed_cb=closed,
-            error_cb=failed,
-            disconnected_cb=disconnected,
-            reconnected_cb=bus._reconnected,
-            pending_size=8 * 1024 * 1024,
-            **_credentials(settings),
-        )
+        async with asyncio.timeout(within):
+            await client.connect(
+                servers=settings.url.split(","),
+                name=name,
+                inbox_prefix=f"_INBOX_{name}",
+                max_reconnect_attempts=-1,
+                connect_timeout=2,
+                ping_interval=5,
+                max_outstanding_pings=2,
+                allow_reconnect=True,
+                closed_cb=closed,
+                error_cb=failed,
+                disconnected_cb=disconnected,
+                reconnected_cb=bus._reconnected,
+                pending_size=8 * 1024 * 1024,
+                **_credentials(settings),
+            )
     except (nats.errors.Error, OSError, TimeoutError) as error:
-        raise BrokerUnavailable(f"no broker at {settings.url}: {error}") from error
+        raise BrokerUnavailable(f"no broker at {settings.url}: {type(error).__name__}") from error
     await bus.open()
     return bus
 

@@ -311,7 +311,10 @@ class Config(Section, frozen=True, kw_only=True):
     nats: Nats = field(default_factory=Nats)
     accounts: tuple[Account, ...] = ()
     models: tuple[Model, ...] = ()
-    routes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    routes: Annotated[
+        dict[str, tuple[str, ...]],
+        Meta(description="ids of models by name of the route: first choice, then fallbacks"),
+    ] = field(default_factory=dict)
     personas: dict[str, Persona] = field(default_factory=dict)
     context: ContextSettings = field(default_factory=ContextSettings)
     moderation: Moderation = field(default_factory=Moderation)

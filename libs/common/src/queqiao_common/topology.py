@@ -100,8 +100,9 @@ class Subject(Generic[E]):
 
     @property
     def filter(self) -> str:
-        """The wildcard subject that matches the whole family."""
-        return ".".join("*" if part[0] == "{" else part for part in self.pattern.split("."))
+        """The wildcard subject that matches the whole family (`{subject}` is of many tokens)."""
+        pattern = self.pattern.replace("{subject}", ">")
+        return ".".join("*" if part[0] == "{" else part for part in pattern.split("."))
 
     def of(self, event: Event) -> str:
         """Return the subject of one event."""
