@@ -142,7 +142,8 @@ def table(bare: tuple[Passed, Passed], whole: tuple[Seen, Seen], spent: dict[str
         "",
         (
             f"Machine: {os.cpu_count()} cores, {platform.machine()}, "
-            f"Python {platform.python_version()}, load and fakes on the same machine, broker with `sync_interval: always`."
+            f"Python {platform.python_version()}, load and fakes on the same machine, "
+            "broker with `sync_interval: always`."
         ),
     ]
     return "\n".join(lines) + "\n"
@@ -157,10 +158,10 @@ async def main() -> None:
     with tempfile.TemporaryDirectory(prog := "queqiao-bench") as name:
         folder = Path(name)
         broker = brokers.ProcessBroker(folder)
-        for started in brokers.started(broker):
-            bare = await measure_relay(folder, started.url, given.seconds)
+        with contextmanager(brokers.started)(broker):
+            bare = await measure_relay(folder, broker.url, given.seconds)
             fastest, steady, spent = await measure_system(
-                folder, started.url, given.seconds, broker.pid
+                folder, broker.url, given.seconds, broker.pid
             )
     report = table(bare, (fastest, steady), spent)
     sys.stdout.write(report)
