@@ -41,18 +41,28 @@ def test_a_tap_does_not_close_the_window_of_a_message():
     ledger = take(observe(None, waiting()), 4)
     ledger = observe(ledger, waiting("m_2", trigger="menu", received_ms=NOW_MS + 1))
 
-    assert left(ledger, "d.2") == 1 + 3
-    assert quota.allowed(ledger, now_ms=NOW_MS) == 5 + 3
+    assert left(ledger, "d.2") == 3
+    assert quota.allowed(ledger, now_ms=NOW_MS) == 5
     assert left(ledger, "d.2", now_ms=NOW_MS + 2 * 60_000) == 1
 
 
-def test_the_window_that_ends_first_is_spent_first():
+def test_a_message_counts_in_every_open_window():
+    """Whether two windows add up is not documented: a sixth message must not be risked."""
     ledger = observe(None, waiting(), waiting("m_2", trigger="menu"))
 
     ledger = take(ledger, 4)
 
-    assert ledger.by_event.taken == {"d.1": 3}
-    assert ledger.by_message.taken == {"d.1": 1}
+    assert left(ledger, "d.2") == 1
+    assert left(ledger, "d.2", now_ms=NOW_MS + 2 * 60_000) == 1
+
+
+def test_what_was_sent_after_an_action_counts_in_the_window_that_it_opens():
+    """The answer to the first of three quick messages leaves when the third has long arrived."""
+    ledger = take(observe(None, waiting()), 1, now_ms=NOW_MS + 20)
+
+    ledger = observe(ledger, waiting("m_3", received_ms=NOW_MS + 10))
+
+    assert left(ledger, "d.2", now_ms=NOW_MS + 30) == 4
 
 
 def test_a_new_message_opens_the_window_anew_and_an_old_one_does_not():

@@ -32,6 +32,7 @@ def test_the_services_accept_their_half(answering):
 
     assert [(one.id, one.kind, one.mode) for one in config.accounts] == [
         ("service", "service", "auto"),
+        ("active", "service", "active"),
         ("reader", "subscription", "passive"),
     ]
     assert config.routes["default"] == (config.models[0].id,)
@@ -52,7 +53,7 @@ def test_both_halves_share_the_keys():
 
 
 def test_callbacks_go_to_every_replica():
-    [service, reader] = platform(demo.by_echo(8091), replicas=2).accounts
+    [service, _, reader] = platform(demo.by_echo(8091), replicas=2).accounts
 
     assert service.callbacks == (
         "http://127.0.0.1:8080/wechat/service",
@@ -63,11 +64,11 @@ def test_callbacks_go_to_every_replica():
 
 def test_the_page_says_that_a_toy_answers_and_how_to_change_that():
     """A visitor who takes its nonsense for ours leaves."""
-    notice = platform(demo.by_local_model(8091)).page.notice
+    page = platform(demo.by_local_model(8091)).page
 
-    assert "小模型" in notice
-    assert "toy model" in notice
-    assert "OPENAI_API_KEY" in notice
+    assert "玩具模型" in page.notice
+    assert "toy model" in page.notice_en
+    assert all("OPENAI_API_KEY" in notice for notice in (page.notice, page.notice_en))
     assert platform(demo.by_openai("", "")).page.notice == ""
 
 
@@ -103,7 +104,7 @@ def test_an_operators_file_gives_all_but_its_accounts():
     config = parse(completed(demo.by_operator(operator, "queqiao.toml"), operator), {})
 
     assert config.nats.url == "nats://127.0.0.1:4222"
-    assert [one.id for one in config.accounts] == ["service", "reader"]
+    assert [one.id for one in config.accounts] == ["service", "active", "reader"]
     assert {one.persona for one in config.accounts} == {"clerk"}
     assert config.context.max_messages == 4
 

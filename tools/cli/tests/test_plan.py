@@ -17,6 +17,7 @@ from queqiao_cli.plan import (
 from queqiao_common.settings import Nats
 
 CONFIG = Path("/srv/queqiao.toml")
+URL = "nats://127.0.0.1:4222"
 
 
 def unset(name: str) -> str:
@@ -26,7 +27,7 @@ def unset(name: str) -> str:
 def plan(replicas: int = 1, **ports: int):
     return services(
         config=CONFIG,
-        nats_url="nats://127.0.0.1:4222",
+        nats_url=URL,
         ports={**PORTS, **ports},
         replicas=replicas,
     )
@@ -37,7 +38,7 @@ def test_a_service_gets_its_configuration_its_broker_and_its_port():
 
     assert ingress.command[1:] == ("-m", "queqiao_ingress")
     assert ingress.env["QUEQIAO_CONFIG"] == "/srv/queqiao.toml"
-    assert ingress.env["QUEQIAO_NATS_URL"] == "nats://127.0.0.1:4222"
+    assert ingress.env["QUEQIAO_NATS_URL"] == URL
     assert ingress.env["QUEQIAO_HTTP_PORT"] == "8080"
     assert ingress.ready == "http://127.0.0.1:8080/readyz"
 
@@ -61,8 +62,13 @@ def test_a_demonstration_listens_on_the_loopback_address_only():
     assert all(one.env["QUEQIAO_HTTP_HOST"] == "127.0.0.1" for one in every(stages))
 
 
+def test_the_simulator_hears_what_the_services_do():
+    """Otherwise its page can show what the platform saw, and never why."""
+    assert simulator(CONFIG, 8090, nats_url=URL).env["QUEQIAO_NATS_URL"] == URL
+
+
 def test_two_processes_that_want_one_port_are_named():
-    stages = (*plan(replicas=2, simulator=8081), (simulator(CONFIG, 8081),))
+    stages = (*plan(replicas=2, simulator=8081), (simulator(CONFIG, 8081, nats_url=URL),))
 
     assert clashes(stages) == ["port 8081 is wanted by ingress.2 and simulator"]
 
@@ -72,7 +78,7 @@ def test_the_default_ports_do_not_clash():
         broker(Path("nats-server"), CONFIG, port=PORTS["nats"], monitor=PORTS["monitor"]),
         model("queqiao_localmodel", PORTS["model"]),
     )
-    stages = (first, *plan(replicas=10), (simulator(CONFIG, PORTS["simulator"]),))
+    stages = (first, *plan(replicas=10), (simulator(CONFIG, PORTS["simulator"], nats_url=URL),))
 
     assert clashes(stages) == []
 

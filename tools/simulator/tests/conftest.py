@@ -182,5 +182,11 @@ def stage_with() -> Callable[..., Any]:
 
 
 @pytest.fixture
+def settings() -> Settings:
+    """The stage's accounts; nobody answers at their callback."""
+    return settings_for("http://127.0.0.1:1/wechat", deliveries=1)
+
+
+@pytest.fixture
 def passive_reply() -> Callable[..., bytes]:
     return passive

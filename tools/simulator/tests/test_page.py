@@ -116,3 +116,37 @@ async def test_the_page_speaks_english_too(browser, stage):
     await asyncio.wait_for(page.wait_for_selector("text=Official accounts"), 5)
 
     assert await page.get_attribute("html", "lang") == "en"
+
+
+async def test_every_step_of_the_answer_is_told_in_order_with_its_reasons(browser, stage):
+    """A long answer leaves in pieces, by more than one way."""
+    said = await stage.say()
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    passive = {"via": "passive", "reasons": ["window open for 3.1 s: passive reply", "handed over"]}
+    by_api = {"via": "api", "reasons": ["4 of 5 messages left: 2 messages by API"]}
+    for step in (passive, by_api | {"detail": {"parts": 2}}):
+        seen = {"msgid": said["msgid"], "trace_id": trace, **step}
+        await stage.control("POST", "/observations", json=seen)
+
+    page = await opened(browser, stage)
+    await page.wait_for_selector(".step")
+    ways = await page.locator(".step .path").all_inner_texts()
+    reasons = await page.locator(".step li").all_inner_texts()
+
+    assert ways == ["被动回复", "客服消息"]
+    assert reasons == [
+        "推送还能等 3.1 秒：直接在应答里回复",
+        "推送的应答带走了它",
+        "额度还剩 4/5：用客服消息发 2 条",
+    ]
+    assert await page.locator(".step small").all_inner_texts() == ["发了 2 条"]
+    assert await page.locator(".copyable code").all_inner_texts() == [trace]
+
+
+async def test_what_happened_to_following_can_be_looked_at_too(browser, stage):
+    page = await opened(browser, stage)
+
+    await page.click("#follow-button")
+    await page.wait_for_selector(".delivery.success")
+
+    assert await page.text_content(".asked") == "小鹊 关注了公众号"

@@ -1,11 +1,11 @@
 """How many customer-service messages a user's actions still allow: the ledger in KV `quota`.
 
 A message and a tap, scan or follow each open a window of their own; a new action renews its own
-window, and leftovers do not add up. Messages are taken for a whole delivery before its first is
-sent, under its id, so that taking them again changes nothing.
+window. Messages are taken for a whole delivery before its first is sent, under its id, so that
+taking them again changes nothing.
 
-Source: protocol reference 6.1; which window WeChat charges first is not documented, so the one
-that ends first is assumed.
+Source: protocol reference 6.1. Whether two open windows add up is not documented, so the strict
+side is taken: a message counts against every open window, and the larger rest is what is left.
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,12 +22,13 @@ REFUSED = "45047"
 
 
 class Grant(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One window: `size` messages until `until_ms`, and how many each delivery has taken."""
+    """One window: `size` messages until `until_ms`, how many each delivery has taken, and when."""
 
     opened_ms: int
     until_ms: int
     size: int
     taken: dict[str, int] = field(default_factory=dict)
+    taken_ms: dict[str, int] = field(default_factory=dict)
 
 
 class Ledger(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -65,21 +66,20 @@ def observe(
 
 def left(ledger: Ledger, *, delivery_id: str, used: int, now_ms: int) -> int:
     """Return how many messages a delivery that has sent `used` of its own may still send."""
-    free = sum(_free(grant, delivery_id) for _, grant in _open(ledger, now_ms))
-    return max(0, free - used)
+    free = (_free(grant, delivery_id) for _, grant in _open(ledger, now_ms))
+    return max(0, max(free, default=0) - used)
 
 
 def allowed(ledger: Ledger, *, now_ms: int) -> int:
-    """Return how many messages the open windows allow in all."""
-    return sum(grant.size for _, grant in _open(ledger, now_ms))
+    """Return how many messages the larger of the open windows allows."""
+    return max((grant.size for _, grant in _open(ledger, now_ms)), default=0)
 
 
 def take(ledger: Ledger, *, delivery_id: str, count: int, now_ms: int) -> Ledger:
     """Set what a delivery takes, sent and unsent, to `count` messages in all."""
     for name, grant in _open(ledger, now_ms):
         share = min(count, _free(grant, delivery_id))
-        count -= share
-        ledger = _with(ledger, name, _taking(grant, delivery_id, share))
+        ledger = _with(ledger, name, _taking(grant, delivery_id, share, now_ms))
     return ledger
 
 
@@ -87,7 +87,7 @@ def exhaust(ledger: Ledger, *, delivery_id: str, used: int, now_ms: int) -> Ledg
     """Note that WeChat allows no more, though we thought so; new actions open new windows."""
     ledger = take(ledger, delivery_id=delivery_id, count=used, now_ms=now_ms)
     for name, grant in _open(ledger, now_ms):
-        ledger = _with(ledger, name, _taking(grant, REFUSED, _free(grant, REFUSED)))
+        ledger = _with(ledger, name, _taking(grant, REFUSED, _free(grant, REFUSED), now_ms))
     return ledger
 
 
@@ -106,17 +106,21 @@ def _by_event(action: Waiting, settings: Settings) -> Grant:
 
 
 def _renewed(ledger: Ledger, name: str, grant: Grant) -> Ledger:
+    """Open a newer window; what was sent after the action that opened it counts in it already."""
     known: Grant | None = getattr(ledger, name)
-    if known is not None and known.opened_ms >= grant.opened_ms:
+    if known is None:
+        return _with(ledger, name, grant)
+    if known.opened_ms >= grant.opened_ms:
         return ledger
-    return _with(ledger, name, grant)
+    later = {key: at for key, at in known.taken_ms.items() if at >= grant.opened_ms}
+    taken = {key: known.taken[key] for key in later}
+    return _with(ledger, name, structs.replace(grant, taken=taken, taken_ms=later))
 
 
 def _open(ledger: Ledger, now_ms: int) -> list[tuple[str, Grant]]:
-    """Return the open windows, the one that ends first before the other."""
+    """Return the open windows."""
     known = (("by_event", ledger.by_event), ("by_message", ledger.by_message))
-    found = [(name, grant) for name, grant in known if grant and grant.until_ms > now_ms]
-    return sorted(found, key=lambda pair: pair[1].until_ms)
+    return [(name, grant) for name, grant in known if grant and grant.until_ms > now_ms]
 
 
 def _free(grant: Grant, delivery_id: str) -> int:
@@ -125,9 +129,12 @@ def _free(grant: Grant, delivery_id: str) -> int:
     return max(0, grant.size - others)
 
 
-def _taking(grant: Grant, name: str, count: int) -> Grant:
-    others = {key: taken for key, taken in grant.taken.items() if key != name}
-    return structs.replace(grant, taken=others | ({name: count} if count else {}))
+def _taking(grant: Grant, name: str, count: int, now_ms: int) -> Grant:
+    taken = {key: one for key, one in grant.taken.items() if key != name}
+    taken_ms = {key: at for key, at in grant.taken_ms.items() if key != name}
+    if count:
+        taken[name], taken_ms[name] = count, now_ms
+    return structs.replace(grant, taken=taken, taken_ms=taken_ms)
 
 
 def _with(ledger: Ledger, name: str, grant: Grant) -> Ledger:

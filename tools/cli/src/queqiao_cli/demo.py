@@ -20,13 +20,14 @@ HOW_TO_CONFIGURE = "OPENAI_API_KEY=... [OPENAI_BASE_URL=...] [OPENAI_MODEL=...] 
 class Answering:
     """Who answers in a demonstration.
 
-    `table` are the parts of the configuration that make it so, `notice` the page's banner, and
-    `process` the server that has to run for it.
+    `table` are the parts of the configuration that make it so, `notice` the page's banner (and
+    `notice_en` the same in English), and `process` the server that has to run for it.
     """
 
     title: str
     table: Table
     notice: str = ""
+    notice_en: str = ""
     process: Process | None = None
 
 
@@ -56,9 +57,12 @@ def by_local_model(port: int) -> Answering:
         title="a toy model on this machine / 本机的演示小模型",
         table=only(local_entry("local", port)),
         notice=(
-            "回答来自本机的演示小模型：它常常说错话，只用来看消息怎样走通。换成真正的模型："
-            f"{HOW_TO_CONFIGURE} ｜ A toy model on this machine answers; expect nonsense. "
-            "Set OPENAI_API_KEY, or pass --config, for a real one."
+            "回答来自本机的玩具模型，常常胡说，只用来看消息怎样走通。"
+            f"换成真正的模型：{HOW_TO_CONFIGURE}"
+        ),
+        notice_en=(
+            "A toy model on this machine answers: expect nonsense. "
+            f"For a real one: {HOW_TO_CONFIGURE}"
         ),
         process=model("queqiao_localmodel", port),
     )
@@ -69,10 +73,10 @@ def by_echo(port: int) -> Answering:
     return Answering(
         title="no model: questions are echoed / 没有模型，只会复述问题",
         table=only(local_entry("echo", port)),
-        notice=(
-            "这里没有可用的模型，回答只是复述问题。换成真正的模型："
-            f"{HOW_TO_CONFIGURE} ｜ No model is available here: questions are merely echoed. "
-            "Set OPENAI_API_KEY, or pass --config, for a real one."
+        notice=(f"这里没有可用的模型，回答只是复述问题。换成真正的模型：{HOW_TO_CONFIGURE}"),
+        notice_en=(
+            "No model is available here: questions are merely echoed. "
+            f"For a real one: {HOW_TO_CONFIGURE}"
         ),
         process=model("queqiao_localmodel.fake", port),
     )
@@ -112,7 +116,8 @@ def simulator_table(
         {**account, "callbacks": [f"{origin}/wechat/{account['id']}" for origin in origins]}
         for account in base["accounts"]
     ]
-    return {**base, "accounts": accounts, "page": {"notice": answering.notice}}
+    page = {"notice": answering.notice, "notice_en": answering.notice_en}
+    return {**base, "accounts": accounts, "page": page}
 
 
 def welcome(answering: Answering, *, page: str, config: str, exporter: str) -> str:

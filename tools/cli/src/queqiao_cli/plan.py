@@ -147,12 +147,12 @@ def services(
     )
 
 
-def simulator(config: Path, port: int) -> Process:
-    """Plan the stand-in for the WeChat platform."""
+def simulator(config: Path, port: int, *, nats_url: str) -> Process:
+    """Plan the stand-in for the WeChat platform; it shows what passes on our broker."""
     return Process(
         name="simulator",
         command=python("-m", "queqiao_simulator", "--config", str(config), "--port", str(port)),
-        env={"PYTHONUNBUFFERED": "1"},
+        env={"QUEQIAO_NATS_URL": nats_url, "PYTHONUNBUFFERED": "1"},
         listens=(("simulator", port),),
         ready=f"http://{LOOPBACK}:{port}/control/about",
     )

@@ -48,7 +48,7 @@ def run_demo(options: argparse.Namespace) -> int:
             replicas=options.replicas,
             host=plan.LOOPBACK,  # its keys are public
         ),
-        (wechat(state, answering, port, options.replicas),),
+        (wechat(state, answering, port, options.replicas, nats_url=nats_url),),
     )
     exporter = environment("OTEL_EXPORTER_OTLP_ENDPOINT")
     text = demo.welcome(answering, page=f"{page}/", config=shown(config), exporter=exporter)
@@ -56,13 +56,19 @@ def run_demo(options: argparse.Namespace) -> int:
 
 
 def wechat(
-    state: Path, answering: demo.Answering, port: Mapping[str, int], replicas: int
+    state: Path,
+    answering: demo.Answering,
+    port: Mapping[str, int],
+    replicas: int,
+    *,
+    nats_url: str,
 ) -> plan.Process:
     """Plan the WeChat platform's stand-in, with its configuration in the state folder."""
     table = demo.simulator_table(
         packaged("simulator.toml"), answering, ingress_port=port["ingress"], replicas=replicas
     )
-    return plan.simulator(written(state / "simulator.toml", table), port["simulator"])
+    config = written(state / "simulator.toml", table)
+    return plan.simulator(config, port["simulator"], nats_url=nats_url)
 
 
 def run_up(options: argparse.Namespace) -> int:

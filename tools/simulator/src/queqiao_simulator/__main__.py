@@ -3,13 +3,17 @@
 import argparse
 import asyncio
 import contextlib
+import logging
 import signal
 import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import msgspec
 
 from queqiao_simulator.app import create_app
+from queqiao_simulator.observer import Observer
 from queqiao_simulator.server import serving
 from queqiao_simulator.settings import Settings, read
 
@@ -20,15 +24,35 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--config", type=Path, required=True, help="a TOML file of [[accounts]]")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8090, help="0: any free one")
+    parser.add_argument(
+        "--nats",
+        metavar="URL",
+        default="",
+        help="Queqiao's broker: the page then says what the services did (or QUEQIAO_NATS_URL)",
+    )
     return parser.parse_args()
 
 
-async def serve(settings: Settings, host: str, port: int) -> None:
+def observers(url: str) -> list[Observer]:
+    """Whoever can say what the services did, where their broker is named."""
+    if find_spec("queqiao_common") is None:
+        if url:
+            sys.exit("--nats needs the package queqiao-common")
+        return []
+    from queqiao_common.settings import environment
+
+    from queqiao_simulator.nats_observer import NatsObserver
+
+    url = url or environment("QUEQIAO_NATS_URL")
+    return [NatsObserver(url)] if url else []
+
+
+async def serve(settings: Settings, watching: Sequence[Observer], host: str, port: int) -> None:
     """Serve until SIGINT or SIGTERM."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    app = create_app(settings)
+    app = create_app(settings, observers=watching)
     async with serving(app, host, port) as url:
         sys.stdout.write(f"simulator ready {url}\n")
         sys.stdout.flush()
@@ -39,6 +63,7 @@ async def serve(settings: Settings, host: str, port: int) -> None:
 def main() -> None:
     """Run the simulator."""
     given = arguments()
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
         settings = read(given.config)
     except (OSError, msgspec.DecodeError, ValueError) as error:
@@ -50,7 +75,7 @@ def main() -> None:
         loop_factory = uvloop.new_event_loop
     with asyncio.Runner(loop_factory=loop_factory) as runner:
         try:
-            runner.run(serve(settings, given.host, given.port))
+            runner.run(serve(settings, observers(given.nats), given.host, given.port))
         except OSError as error:
             sys.exit(f"cannot listen on {given.host}:{given.port}: {error.strerror}")
 

@@ -1,6 +1,7 @@
 """The simulator as one application: the API host, the control API, the chat page."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,6 +17,8 @@ from queqiao_simulator.clock import Clock
 from queqiao_simulator.observer import Observer
 from queqiao_simulator.settings import Settings
 from queqiao_simulator.world import World
+
+log = logging.getLogger(__name__)
 
 PAGE = Path(__file__).parent / "page"
 # The page shows what models write: nothing in it may load or run anything else.
@@ -48,10 +51,19 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     watching = [
         asyncio.create_task(observer.watch(world.observe)) for observer in app.state.observers
     ]
+    for task in watching:
+        task.add_done_callback(_report)
     yield
     for task in watching:
         task.cancel()
+    await asyncio.gather(*watching, return_exceptions=True)
     await world.pusher.close()
+
+
+def _report(watching: asyncio.Task[None]) -> None:
+    """Say why an observer has ended: the page shows less from now on."""
+    if not watching.cancelled() and (error := watching.exception()):
+        log.error("an observer has ended", exc_info=error)
 
 
 class _Page(StaticFiles):

@@ -2,16 +2,24 @@
 
 The platform sees only what it pushed and what came back. A process beside the pipeline may know
 more (the path chosen, the reasons, the trace); it posts `/control/observations`, or runs inside
-the simulator as an `Observer`.
+the simulator as an `Observer`, as `nats_observer` does.
 """
 
 from collections.abc import Callable
 from typing import Protocol, TypeAlias
 
+from queqiao_wechat.messages import MessageError, dedupe_key, parse_message
+
+from queqiao_simulator.envelope import Fields, render
 from queqiao_simulator.transcript import Observation
 
+IDENTITY = (
+    "ToUserName", "FromUserName", "CreateTime", "MsgType", "MsgId",
+    "Event", "EventKey", "MsgID", "trace_id",
+)  # fmt: skip
+
 Record: TypeAlias = Callable[[Observation, list[str]], int]
-"""Notes an observation of these msgids; answers how many of them the simulator knows."""
+"""Notes an observation of these msgids or keys; answers how many the simulator knows."""
 
 
 class Observer(Protocol):
@@ -19,3 +27,16 @@ class Observer(Protocol):
 
     async def watch(self, record: Record) -> None:
         """Call `record` for every message that the pipeline has decided about."""
+
+
+def key_of(push: Fields) -> str:
+    """What Queqiao calls the message that it makes of a push: its `dedupe_key`, or nothing.
+
+    Only the fields that identify it are read, so it does not matter what the user wrote.
+    """
+    try:
+        return dedupe_key(
+            parse_message(render({name: push[name] for name in IDENTITY if name in push}))
+        )
+    except MessageError:  # a field of the control API that no XML can hold
+        return ""

@@ -96,6 +96,7 @@ class PageSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """What the chat page says around the phone."""
 
     notice: Annotated[str, Meta(description="the banner; empty: none")] = ""
+    notice_en: Annotated[str, Meta(description="the same in English; empty: as it is")] = ""
 
 
 class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -32,7 +32,10 @@ class Observation(Struct, kw_only=True):
 
 
 class Entry(Struct, kw_only=True):
-    """One line of a chat, as the user sees it. `at` is Unix seconds of the platform's clock."""
+    """One line of a chat, as the user sees it. `at` is Unix seconds of the platform's clock.
+
+    What the user did has the `key` of its push (`observer.key_of`), a message its `msgid` as well.
+    """
 
     id: int
     at: float
@@ -40,6 +43,7 @@ class Entry(Struct, kw_only=True):
     text: str
     kind: str = "text"
     msgid: str | None = None
+    key: str = ""
     via: Via | None = None
     ai: bool = False
     in_reply_to: str | None = None
@@ -67,6 +71,7 @@ class Push(Struct, kw_only=True):
     openid: str
     user: str
     msgid: str | None
+    key: str
     what: str
     result: Result = "pending"
     fault: str = ""

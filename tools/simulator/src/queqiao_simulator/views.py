@@ -15,6 +15,7 @@ def about(world: World) -> dict[str, Any]:
     """What the page shows around the phone."""
     return {
         "notice": world.settings.page.notice,
+        "notice_en": world.settings.page.notice_en or world.settings.page.notice,
         "error_text": world.settings.push.error_text,
         "accounts": [account_view(account) for account in world.accounts.values()],
     }

@@ -13,6 +13,7 @@ from queqiao_simulator.accounts import Account, Conversation, UnknownError
 from queqiao_simulator.answers import Ack, Answer, Reply
 from queqiao_simulator.clock import Clock
 from queqiao_simulator.faults import Faults
+from queqiao_simulator.observer import key_of
 from queqiao_simulator.pushing import Job, Pusher
 from queqiao_simulator.settings import Settings
 from queqiao_simulator.transcript import (
@@ -63,7 +64,7 @@ class World:
         self.shown: Counter[str] = Counter()
         self._entries: Shelves[Entry] = Shelves(settings.limits.entries)
         self._pushes: Shelves[Push] = Shelves(settings.limits.pushes)
-        self._questions: dict[str, tuple[Account, Conversation, Entry]] = {}
+        self._acts: dict[str, tuple[Account, Conversation, Entry]] = {}  # by msgid and by key
         for account in self.accounts.values():
             for name in settings.users:
                 account.conversation(name)
@@ -103,9 +104,7 @@ class World:
         chat.window = quota.on_message(now, self.settings.quota, chat.window)
         elements = envelope.message(kind, fields)
         entry = self._entry("user", caption(elements), kind=kind, msgid=msgid)
-        self._append(account, chat, entry)
-        self._questions[msgid] = (account, chat, entry)
-        return self._push(account, chat, {**elements, "MsgId": int(msgid)}, msgid=msgid)
+        return self._act(account, chat, entry, {**elements, "MsgId": int(msgid)})
 
     def happen(
         self,
@@ -122,8 +121,8 @@ class World:
         if name in ("subscribe", "unsubscribe"):
             chat.subscribed = name == "subscribe"
         text = " ".join(filter(None, (name, key)))
-        self._append(account, chat, self._entry("user", text, kind="event"))
-        return self._push(account, chat, envelope.event(name, key, fields), msgid=None)
+        entry = self._entry("user", text, kind="event")
+        return self._act(account, chat, entry, envelope.event(name, key, fields))
 
     def show(
         self,
@@ -146,10 +145,11 @@ class World:
     def observe(self, seen: Observation, msgids: list[str]) -> int:
         """Note what a pipeline did with these messages; answers how many are known.
 
-        Told twice, it is noted once: whoever observes a bus is told at least once.
+        They are named by msgid or by key. Told twice, it is noted once: whoever observes a bus is
+        told at least once.
         """
         seen.at = round(self.clock.now(), 3)
-        known = [self._questions[msgid] for msgid in msgids if msgid in self._questions]
+        known = [self._acts[msgid] for msgid in msgids if msgid in self._acts]
         for account, chat, entry in known:
             if all(replace(old, at=seen.at) != seen for old in entry.detail):
                 entry.detail.append(seen)
@@ -167,28 +167,38 @@ class World:
     def _progressed(self, job: Job) -> None:
         self.changed("push", job.account, job.conversation)
 
-    def _push(
-        self, account: Account, chat: Conversation, elements: envelope.Fields, msgid: str | None
+    def _act(
+        self, account: Account, chat: Conversation, entry: Entry, elements: envelope.Fields
     ) -> Push:
-        now = self.clock.now()
-        fault = self.faults.of_push(account.settings.id, (chat.openid, chat.name))
-        push = Push(
-            id=next(self._ids),
-            at=round(now, 3),
-            account=account.settings.id,
-            openid=chat.openid,
-            user=chat.name,
-            msgid=msgid,
-            what=str(elements.get("Event") or elements["MsgType"]),
-            fault=fault.kind if fault else "",
-        )
-        self._pushes.append(chat.pushes, push)
+        """Show what the user did, and push it."""
         fields = {
             "ToUserName": account.settings.gh_id,
             "FromUserName": chat.openid,
-            "CreateTime": int(now),
+            "CreateTime": int(self.clock.now()),
             **elements,
         }
+        entry.key = key_of(fields)
+        self._append(account, chat, entry)
+        for name in names_of(entry):
+            self._acts[name] = (account, chat, entry)
+        return self._push(account, chat, entry, fields)
+
+    def _push(
+        self, account: Account, chat: Conversation, entry: Entry, fields: envelope.Fields
+    ) -> Push:
+        fault = self.faults.of_push(account.settings.id, (chat.openid, chat.name))
+        push = Push(
+            id=next(self._ids),
+            at=entry.at,
+            account=account.settings.id,
+            openid=chat.openid,
+            user=chat.name,
+            msgid=entry.msgid,
+            key=entry.key,
+            what=str(fields.get("Event") or fields["MsgType"]),
+            fault=fault.kind if fault else "",
+        )
+        self._pushes.append(chat.pushes, push)
         self.pusher.start(Job(push, account, chat, fields, account.callbacks_in_turn()))
         return push
 
@@ -243,9 +253,14 @@ class World:
 
     def _append(self, account: Account, chat: Conversation, entry: Entry) -> None:
         forgotten = self._entries.append(chat.entries, entry)
-        if forgotten is not None and forgotten.msgid:
-            self._questions.pop(forgotten.msgid, None)
+        for name in names_of(forgotten) if forgotten else ():
+            self._acts.pop(name, None)
         self.changed("entry", account, chat)
+
+
+def names_of(entry: Entry) -> tuple[str, ...]:
+    """What an observer may call something that the user did."""
+    return tuple(filter(None, (entry.msgid, entry.key)))
 
 
 PICTURES = {

@@ -3,12 +3,12 @@ import { drawChat, drawFollow, drawPhoneTime, drawTitle } from "./chat.js";
 import { control, onChange } from "./control.js";
 import { $, accountAvatar, avatar, button, el } from "./dom.js";
 import { drawCalls, drawFaults, drawFacts, questionOf } from "./inspector.js";
-import { switchLanguage, translate, word } from "./words.js";
+import { isChinese, switchLanguage, translate, word } from "./words.js";
 
 const SHOWN_USERS = 30;
 const QUICK_PAUSE = 250; // ms between two quick messages
 
-const page = { accounts: [], users: [], account: 0, user: "", state: null, selected: null, unread: new Set(), faults: [] };
+const page = { notice: {}, accounts: [], users: [], account: 0, user: "", state: null, selected: null, unread: new Set(), faults: [] };
 
 const account = () => page.accounts[page.account];
 const userIndex = () => Math.max(0, page.users.findIndex((user) => user.name === page.user));
@@ -144,6 +144,12 @@ function fitComposer() {
   $("composer").classList.toggle("ready", text.value.trim() !== "");
 }
 
+function drawNotice() {
+  const notice = isChinese() ? page.notice.zh : page.notice.en;
+  $("notice").textContent = notice;
+  $("notice").hidden = !notice;
+}
+
 function announce(lines) {
   $("notice").hidden = false;
   $("notice").textContent = lines.join("  ");
@@ -234,6 +240,7 @@ function listen() {
   on("language", "click", () => {
     switchLanguage();
     drawWords();
+    drawNotice();
     drawCast();
     drawConversation();
     loadFaults().then(loadCalls);
@@ -248,8 +255,8 @@ async function start() {
   setInterval(drawPhoneTime, 10_000);
   const about = await control.about();
   page.accounts = about.accounts;
-  $("notice").textContent = about.notice;
-  $("notice").hidden = !about.notice;
+  page.notice = { zh: about.notice, en: about.notice_en };
+  drawNotice();
   await choose(0, "");
   await loadFaults();
   onChange(changed);

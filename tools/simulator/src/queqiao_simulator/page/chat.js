@@ -7,7 +7,7 @@ const STAMP_AFTER = 300; // seconds of silence before WeChat shows the time agai
 const clockTime = (at) =>
   new Date(at * 1000).toLocaleTimeString("zh-CN", { hour: "2-digit", minute: "2-digit", hour12: false });
 
-function eventText(entry, user) {
+export function eventText(entry, user) {
   const [name, ...rest] = entry.text.split(" ");
   const key = { subscribe: "followed", unsubscribe: "unfollowed", CLICK: "clicked", SCAN: "scanned" }[name];
   return key ? word(key, user, rest.join(" ")) : word("happened", user, entry.text);
@@ -40,7 +40,7 @@ export function drawChat(entries, faces, selected, pick) {
     const node = row(entry, faces);
     node.dataset.id = entry.id;
     if (entry.id === selected) node.classList.add("selected");
-    if (entry.kind !== "event") node.addEventListener("click", () => pick(entry));
+    node.addEventListener("click", () => pick(entry));
     rows.push(node);
   }
   list.replaceChildren(...rows);

@@ -1,5 +1,7 @@
 // The inspector: what WeChat and the bot did with the selected message.
+import { eventText } from "./chat.js";
 import { $, button, el } from "./dom.js";
+import { reasonText } from "./reasons.js";
 import { isChinese, word } from "./words.js";
 
 const ANSWER_LIMIT = 5000; // ms that WeChat waits for an answer
@@ -8,36 +10,36 @@ const DELIVERIES = 3;
 const card = (title, ...children) => el("section", "card", el("h3", "", title), ...children);
 const ms = (value) => (value >= 1000 ? `${(value / 1000).toFixed(2)} s` : `${Math.round(value)} ms`);
 
+const isQuestion = (entry) => entry.who === "user"; // a message, or an event such as following
+
 // The question that an entry belongs to: itself, the one it answers, or the last one before it.
 export function questionOf(entries, entry) {
-  if (!entry) return undefined;
-  if (entry.msgid) return entry;
+  if (!entry || isQuestion(entry)) return entry;
   if (entry.in_reply_to) return entries.find((one) => one.msgid === entry.in_reply_to);
-  return entries.filter((one) => one.msgid && one.id < entry.id).at(-1);
+  return entries.filter((one) => isQuestion(one) && one.id < entry.id).at(-1);
 }
 
 // What the user saw because of a question, as far as the platform can tell.
 function repliesTo(entries, question) {
-  const next = entries.find((one) => one.msgid && one.id > question.id);
+  const next = entries.find((one) => isQuestion(one) && one.id > question.id);
   return entries.filter((one) => {
     if (one.in_reply_to) return one.in_reply_to === question.msgid;
-    return one.who === "account" && one.id > question.id && (!next || one.id < next.id);
+    return !isQuestion(one) && one.id > question.id && (!next || one.id < next.id);
   });
 }
 
-function pathOf(question, replies, push) {
-  const told = question.detail.filter((one) => one.via).at(-1);
-  if (told) return told.via;
+// The way as the platform sees it, where nobody has told.
+function pathOf(replies, push) {
   if (replies.some((one) => one.who === "platform")) return "error";
   if (replies.length) return replies[0].via;
   return ["pending", "silent"].includes(push?.result) ? "waiting" : "none";
 }
 
-function deliveryRow(number, delivery) {
+function deliveryRow(number, delivery, ghost) {
   const line = el("li", "delivery", el("span", "number", String(number)));
   if (!delivery) {
     line.classList.add("ghost");
-    line.append(el("span", "what", word("notNeeded")));
+    line.append(el("span", "what", ghost));
     return line;
   }
   const outcome = delivery.outcome ?? "pending";
@@ -57,17 +59,20 @@ function deliveryRow(number, delivery) {
 function deliveriesCard(push) {
   const list = el("ol", "deliveries");
   const rows = Math.max(DELIVERIES, push.deliveries.length);
-  for (let index = 0; index < rows; index += 1) list.append(deliveryRow(index + 1, push.deliveries[index]));
+  const ghost = word(push.result === "pending" ? "ifNeeded" : "notNeeded");
+  for (let index = 0; index < rows; index += 1) list.append(deliveryRow(index + 1, push.deliveries[index], ghost));
   const fault = push.fault ? el("p", "warn", word("fault", word(`fault_kinds.${push.fault}`))) : null;
   return card(word("deliveries"), list, fault);
 }
 
 function copyable(text) {
+  const code = el("code", "", text);
   const copy = button(word("copy"), async () => {
+    if (!navigator.clipboard) return getSelection().selectAllChildren(code); // not on this machine
     await navigator.clipboard.writeText(text);
     copy.textContent = word("copied");
   });
-  return el("div", "copyable", el("code", "", text), copy);
+  return el("div", "copyable", code, copy);
 }
 
 function planText(plan) {
@@ -76,24 +81,41 @@ function planText(plan) {
   return Object.entries(plan).map(([name, one]) => `${name}: ${value(one)}`).join("\n");
 }
 
-function pathCard(question, replies, push) {
-  const via = pathOf(question, replies, push);
+function pathChip(via) {
   const known = Object.hasOwn(word("via"), via);
-  const section = card(word("path"), el("p", `path ${known ? via : ""}`, known ? word(`via.${via}`) : via));
-  if (known) section.append(el("p", "hint", word(`viaHint.${via}`)));
-  if (replies.length > 1) section.append(el("p", "hint", word("replies", replies.length)));
+  return el("span", `path ${known ? via : ""}`, known ? word(`via.${via}`) : via);
+}
+
+const pathHint = (via) => (Object.hasOwn(word("viaHint"), via) ? el("p", "hint", word(`viaHint.${via}`)) : null);
+
+// One thing that the bot did: by which way, why, and what is worth knowing beside it.
+function stepOf({ via, reasons, plan, detail }) {
+  const facts = [
+    detail.parts > 1 && word("parts", detail.parts),
+    detail.parked > 0 && word("parked", detail.parked),
+    detail.messages > 1 && word("together", detail.messages),
+    detail.errcode > 0 && `errcode ${detail.errcode}`,
+  ].filter(Boolean);
+  const head = el("p", "", via ? pathChip(via) : "", facts.length ? el("small", "", facts.join(" · ")) : "");
+  const list = el("ul", "reasons", ...reasons.map((reason) => el("li", "", reasonText(reason))));
+  return el("li", "step", head, list, plan ? el("pre", "", planText(plan)) : null);
+}
+
+function pathCard(question, replies, push) {
+  const told = question.detail;
+  const via = told.filter((one) => one.via).at(-1)?.via ?? pathOf(replies, push);
+  const section = card(word("path"));
+  if (told.length) section.append(el("ol", "steps", ...told.map(stepOf)));
+  else section.append(el("p", "", pathChip(via)));
+  section.append(pathHint(via) ?? "");
+  if (!told.length && replies.length > 1) section.append(el("p", "hint", word("replies", replies.length)));
   return section;
 }
 
-function planCard(question) {
-  const reasons = [...new Set(question.detail.flatMap((one) => one.reasons))];
-  const plans = question.detail.map((one) => one.plan).filter((plan) => plan);
+function traceCard(question) {
   const traces = [...new Set(question.detail.map((one) => one.trace_id).filter(Boolean))];
-  if (!question.detail.length) return card(word("plan"), el("p", "hint", word("noReasons")));
-  const list = el("ul", "reasons", ...reasons.map((reason) => el("li", "", reason)));
-  const section = card(word("plan"), list, ...plans.map((plan) => el("pre", "", planText(plan))));
-  if (traces.length) section.append(el("h4", "", word("trace")), ...traces.map(copyable));
-  return section;
+  if (!traces.length) return "";
+  return card(word("trace"), ...traces.map(copyable), el("p", "hint", word("traceHint")));
 }
 
 function quotaCard(account, quota) {
@@ -116,15 +138,17 @@ export function drawFacts(state, account, selected) {
     facts.replaceChildren(el("p", "hint empty", word("empty")), quotaCard(account, state.user.quota));
     return;
   }
-  const push = state.pushes.find((one) => one.msgid === question.msgid);
+  const push = state.pushes.find((one) => one.key === question.key);
   const replies = repliesTo(state.entries, question);
-  const head = el("div", "asked", el("q", "", question.text), el("small", "", `MsgId ${question.msgid}`));
+  const isEvent = question.kind === "event";
+  const head = el("div", "asked", isEvent ? el("b", "", eventText(question, state.user.name)) : el("q", "", question.text));
+  if (question.msgid) head.append(el("small", "", `MsgId ${question.msgid}`));
   facts.replaceChildren(
     head,
     push ? deliveriesCard(push) : "",
     pathCard(question, replies, push),
+    traceCard(question),
     quotaCard(account, state.user.quota),
-    planCard(question),
   );
 }
 
