@@ -12,6 +12,8 @@ from msgspec import Struct, structs
 from queqiao_wechat.text import fit, size
 
 SEPARATOR = "\n\n"
+LONGEST_CHARACTER = 4
+"""Bytes of UTF-8; less room holds nothing for certain."""
 WORTH_FILLING = 8
 """A message is filled up until less than this share (1/8) of it is free."""
 
@@ -105,7 +107,8 @@ def _take(items: Items, limit_bytes: int, *, full: bool) -> tuple[str, tuple[str
 def _fill(text: str, limit_bytes: int) -> str:
     """Return the longest good beginning: sentence after sentence, until the message is full."""
     head, rest = fit(text, limit_bytes)
-    while rest and (room := limit_bytes - size(head)) >= limit_bytes // WORTH_FILLING:
+    worth = max(LONGEST_CHARACTER, limit_bytes // WORTH_FILLING)
+    while rest and (room := limit_bytes - size(head)) >= worth:
         more, rest = fit(rest, room)
         if more.rfind("<a ") > more.rfind("</a>"):  # would end inside a link
             break
