@@ -6,8 +6,11 @@ import os
 import sys
 
 from queqiao_localmodel.process import announce, asked_to_stop
-from queqiao_localmodel.server import ServerError, start
 from queqiao_localmodel.weights import Weights, WeightsError, cache_folder, prepared
+
+
+class EngineError(Exception):
+    """The engine cannot run on this machine."""
 
 
 def prepare() -> Weights:
@@ -19,8 +22,20 @@ def prepare() -> Weights:
 
 
 async def serve(host: str, port: int) -> None:
-    """Serve until SIGTERM or SIGINT."""
-    server = start(prepare(), host, port)
+    """Serve until SIGTERM or SIGINT.
+
+    Raises:
+        EngineError: the engine's library is missing, or it would not start.
+    """
+    try:
+        from queqiao_localmodel.server import ServerError, start
+    except ImportError as error:  # its wheel brings all but OpenMP
+        hint = "Debian's package libgomp1 has what it needs"
+        raise EngineError(f"the local model cannot run here: {error} ({hint})") from error
+    try:
+        server = start(prepare(), host, port)
+    except ServerError as error:
+        raise EngineError(str(error)) from error
     announce(f"the local model answers at {server.listening_address}/v1")
     await asked_to_stop()
     # Letting go of the server would wait for answers under way (over 20 s, xllamacpp 2026.10).
@@ -49,7 +64,7 @@ def main() -> None:
             announce(f"{weights.name} is ready: {weights.path}")
         else:
             asyncio.run(serve(given.host, given.port))
-    except (WeightsError, ServerError) as error:
+    except (WeightsError, EngineError) as error:
         sys.exit(str(error))
 
 
