@@ -39,7 +39,7 @@ def opens_in(breaker: Breaker, rules: Rules, now: float) -> float:
     if breaker.opened is None:
         return 0.0
     since = breaker.opened if breaker.trial is None else breaker.trial
-    return max(0.0, rules.pause - (now - since))
+    return min(rules.pause, max(0.0, since + rules.pause - now))
 
 
 def begun(breaker: Breaker, now: float) -> Breaker:
