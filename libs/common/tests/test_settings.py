@@ -100,6 +100,85 @@ def test_a_subscription_account_cannot_be_told_to_send_actively():
     assert problem.startswith("accounts[main].delivery: a subscription account")
 
 
+SPARK = """
+[[models]]
+id = "xinghuo"
+protocol = "spark"
+base_url = "wss://spark-api.xf-yun.com/v3.5/chat"
+model = "generalv3.5"
+app_id = "a1"
+api_key = "${SPARK_KEY}"
+api_secret = "${SPARK_SECRET}"
+"""
+
+
+@pytest.mark.parametrize(
+    ("protocol", "url"),
+    [
+        ("openai", "http://127.0.0.1:8092/v1"),
+        ("openai", "https://api.example.com/v1"),
+        ("kserve", "grpc://triton:8001"),
+        ("kserve", "grpcs://[::1]:8001"),
+        ("realtime", "wss://api.example.com/v1"),
+    ],
+)
+def test_each_protocol_has_its_addresses(protocol, url):
+    text = GOOD.replace(
+        'base_url = "https://api.example.com/v1"', f'protocol = "{protocol}"\nbase_url = "{url}"'
+    )
+
+    assert parse(text).models[0].base_url == url
+
+
+@pytest.mark.parametrize(
+    ("protocol", "url", "like"),
+    [
+        ("openai", "api.example.com/v1", "https://host (or http://host)"),
+        ("openai", "https:///v1", "https://host (or http://host)"),
+        ("kserve", "http://triton:8000", "grpcs://host (or grpc://host)"),
+        ("kserve", "triton:8001", "grpcs://host (or grpc://host)"),
+        ("kserve", "grpc://triton:port", "grpcs://host (or grpc://host)"),
+        ("realtime", "https://api.example.com/v1", "wss://host (or ws://host)"),
+    ],
+)
+def test_an_address_of_another_protocol_is_found_at_start(protocol, url, like):
+    """Else the first user would find it."""
+    text = GOOD.replace(
+        'base_url = "https://api.example.com/v1"', f'protocol = "{protocol}"\nbase_url = "{url}"'
+    )
+
+    assert problems(text) == (
+        f"models[main].base_url: protocol {protocol!r} needs an address like {like}",
+    )
+
+
+def test_spark_needs_all_that_it_signs_with():
+    without = SPARK.replace('app_id = "a1"\n', "").replace('api_secret = "${SPARK_SECRET}"\n', "")
+
+    assert problems(GOOD + without) == (
+        "models[xinghuo].app_id: required by protocol 'spark'",
+        "models[xinghuo].api_secret: required by protocol 'spark'",
+    )
+
+
+def test_llm_is_given_all_secrets_of_its_models():
+    needs = settings.SERVICE_SECRETS["llm"]
+
+    assert parse(GOOD + SPARK, needs=()).models[1].app_id == "a1"
+    assert problems(GOOD + SPARK, ENVIRONMENT | {"SPARK_KEY": "k"}, needs=needs) == (
+        "models[xinghuo].api_secret: environment variable SPARK_SECRET is not set",
+    )
+
+
+def test_a_table_within_a_model_is_read_and_checked_like_any_other():
+    tensors = GOOD.replace("[routes]", '[models.kserve]\ntemplate = "llama"\nouput = "x"\n[routes]')
+
+    assert set(problems(tensors)) == {
+        "models[main].kserve.template: invalid enum value 'llama'",
+        "models[main].kserve.ouput: unknown key (did you mean 'output'?)",
+    }
+
+
 def test_two_accounts_with_one_id_are_refused():
     again = GOOD + GOOD.split("[[models]]", maxsplit=1)[0]
 

@@ -4,7 +4,8 @@ import pytest
 from queqiao_common.events import Prompt
 from queqiao_common.settings import Model, Secret
 from queqiao_llm.completion import ModelFailed, Reason
-from queqiao_llm.providers.openai import OpenAi, open_http, retry_after
+from queqiao_llm.providers.http_status import retry_after
+from queqiao_llm.providers.openai import OpenAi, open_http
 from queqiao_localmodel.fake import serving
 
 PROMPT = (Prompt("system", "你是助手"), Prompt("user", "你好"))

@@ -2,8 +2,8 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from queqiao_llm.completion import Chunk, ModelFailed, Reason, Usage
-from queqiao_llm.providers.openai_answer import MAX_BODY, AnswerReader
+from queqiao_llm.completion import MAX_ANSWER, Chunk, ModelFailed, Reason, Usage
+from queqiao_llm.providers.openai_answer import AnswerReader
 
 
 def event(delta=None, finish=None, **fields):
@@ -124,7 +124,7 @@ def test_what_is_no_answer_is_garbage(body):
 def test_an_endless_answer_is_refused():
     comment = b": " + b"x" * 1000 + b"\n"
 
-    assert failure(*[comment] * (MAX_BODY // 1000)).reason is Reason.GARBAGE
+    assert failure(*[comment] * (MAX_ANSWER // 1000)).reason is Reason.GARBAGE
 
 
 def test_no_failure_repeats_what_was_answered():

@@ -77,7 +77,8 @@ def _no_pauses(monkeypatch):
 
 
 async def answered(service, *, attempt=1, **fields) -> list[ReplySegment]:
-    return await published(service.answer(received(request(**fields), attempt=attempt)))
+    said = service.write(received(request(**fields), attempt=attempt))
+    return [one.segment async for one in said]
 
 
 def shape(events):

@@ -233,7 +233,7 @@ async def test_a_summary_has_numbers_and_no_words(bus, options, capsys):
 
     out = capsys.readouterr().out
     assert MINE in out
-    assert "turns         3" in out
+    assert "last turn     3" in out
     assert "my question" not in out
 
 

@@ -15,6 +15,7 @@ import typing
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta, Struct, field
@@ -154,14 +155,63 @@ class Account(Section, frozen=True, kw_only=True):
         return "auto" if self.kind == "service" else "passive"
 
 
+class Kserve(Section, frozen=True, kw_only=True):
+    """`[models.kserve]`: the tensors of a model behind the protocol `kserve`.
+
+    The defaults suit vLLM behind Triton. For other servers, leave out what they do not know.
+    """
+
+    template: Annotated[
+        Literal["chatml", "messages"],
+        Meta(description="what the prompt becomes: ChatML text, or JSON as in the OpenAI protocol"),
+    ] = "chatml"
+    streaming: Annotated[
+        bool, Meta(description="ask by ModelStreamInfer; false: by ModelInfer, for a whole answer")
+    ] = True
+    input: Annotated[str, Meta(min_length=1, description="tensor of the prompt")] = "text_input"
+    output: Annotated[
+        str, Meta(description="tensor of the answer; a server's only text tensor is it anyway")
+    ] = "text_output"
+    stream_input: Annotated[
+        str, Meta(description="BOOL tensor that asks for a stream; empty: none is sent")
+    ] = "stream"
+    sampling_input: Annotated[
+        str,
+        Meta(description="tensor of temperature, max_tokens and stop as JSON; empty: none is sent"),
+    ] = "sampling_parameters"
+    batched: Annotated[
+        bool, Meta(description="tensors have the shape [1, 1] instead of [1]: the model batches")
+    ] = False
+    content_type: Annotated[
+        str, Meta(description="of the prompt's tensor; MLServer's codecs want `str`")
+    ] = ""
+
+
 class Model(Section, frozen=True, kw_only=True):
     """One `[[models]]` entry. Durations are seconds."""
 
     id: Annotated[str, Meta(pattern="^[a-z0-9_-]+$", description="the name that routes use")]
-    protocol: Literal["openai"] = "openai"
-    base_url: Annotated[str, Meta(description="up to and with /v1")]
-    model: Annotated[str, Meta(description="the name the endpoint knows it by")]
+    protocol: Annotated[
+        Literal["openai", "kserve", "spark", "realtime"],
+        Meta(
+            description="OpenAI chat (REST, SSE), KServe (gRPC: Triton, MLServer), "
+            "iFlytek Spark (WebSocket), OpenAI Realtime (WebSocket)"
+        ),
+    ] = "openai"
+    base_url: Annotated[
+        str,
+        Meta(
+            description="openai: `https://host/v1`; kserve: `grpcs://host:port`; spark: "
+            "`wss://host/v3.5/chat`; realtime: `wss://host/v1`; without the `s`: no TLS"
+        ),
+    ]
+    model: Annotated[str, Meta(description="the name the endpoint knows it by; spark: the domain")]
     api_key: Secret = field(default_factory=Secret)
+    api_secret: Annotated[Secret, Meta(description="spark alone: signs the address")] = field(
+        default_factory=Secret
+    )
+    app_id: Annotated[str, Meta(description="spark alone: the application's id")] = ""
+    kserve: Kserve = field(default_factory=Kserve)
     timeout: Annotated[float, Meta(gt=0, description="for the whole answer")] = 30.0
     first_token_timeout: Annotated[float, Meta(gt=0)] = 10.0
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
@@ -180,6 +230,9 @@ class Persona(Section, frozen=True, kw_only=True):
 
     prompt: str = "你是一个乐于助人的助手。"
     route: Name = "default"
+    cache: Annotated[
+        bool, Meta(description="false: answers are never shared, as where they use tools")
+    ] = True
 
 
 class ContextSettings(Section, frozen=True, kw_only=True):
@@ -291,10 +344,42 @@ class LlmSettings(Section, frozen=True, kw_only=True):
 
 
 class Cache(Section, frozen=True, kw_only=True):
-    """`[cache]`: answers to frequent, context-free questions."""
+    """`[cache]`: answers to frequent, context-free questions. Scores go from 0 to 1."""
 
     enabled: bool = True
-    ttl: Annotated[float, Meta(gt=0)] = 86_400.0
+    ttl: Annotated[
+        float, Meta(gt=0, le=2_592_000, description="of an answer that is not pinned")
+    ] = 86_400.0
+    max_answers: Annotated[
+        int, Meta(ge=1, description="that are not pinned; the least used makes room")
+    ] = 10_000
+    near: Annotated[
+        float,
+        Meta(ge=0, le=1, description="least score of the same question in other words"),
+    ] = 0.6
+    offer: Annotated[
+        float, Meta(ge=0, le=1, description="least score of a question that may be meant")
+    ] = 0.18
+    degraded: Annotated[
+        float,
+        Meta(ge=0, le=1, description="least score of the answer given when no model can answer"),
+    ] = 0.5
+    menu: Annotated[
+        Literal["curated", "all", "off"],
+        Meta(description="offer what operators pinned, wrote or warmed; or all that was asked"),
+    ] = "curated"
+    menu_title: str = "您是不是想问："
+    menu_hint: str = "回复数字即可；都不是请回复 0。"
+    degraded_note: Annotated[
+        str, Meta(description="said before such an answer; `{question}` is what it answers")
+    ] = "现在暂时无法生成新的回答，下面是「{question}」的回答，供参考："
+    wait: Annotated[
+        float, Meta(ge=0, description="for another user's same question, at most half the time")
+    ] = 20.0
+    synonyms: Annotated[
+        tuple[tuple[str, ...], ...],
+        Meta(description="words of your trade that mean the same, beside the built-in ones"),
+    ] = ()
 
 
 class Privacy(Section, frozen=True, kw_only=True):
@@ -346,7 +431,7 @@ SERVICE_SECRETS: Mapping[str, tuple[str, ...]] = {
     ),
     "moderation": (),
     "context": (),
-    "llm": ("models.api_key",),
+    "llm": ("models.api_key", "models.api_secret"),
     "egress": ("accounts.secret",),
 }
 """The secrets that each service is given; the others may be absent from its environment."""
@@ -504,6 +589,8 @@ def _suggestion(key: str, known: Mapping[str, Any]) -> str:
 def _cross_checks(config: Config) -> Iterator[str]:
     yield from _duplicates("accounts", [account.id for account in config.accounts])
     yield from _duplicates("models", [model.id for model in config.models])
+    for model in config.models:
+        yield from _model_problems(model)
     models = {model.id for model in config.models}
     for name, choices in config.routes.items():
         for choice in choices:
@@ -520,6 +607,39 @@ def _cross_checks(config: Config) -> Iterator[str]:
                 f"accounts[{account.id}].delivery: a subscription account can only reply "
                 f"passively, so {account.delivery!r} would never arrive"
             )
+
+
+SCHEMES: Mapping[str, tuple[str, ...]] = {
+    "openai": ("http", "https"),
+    "kserve": ("grpc", "grpcs"),
+    "spark": ("ws", "wss"),
+    "realtime": ("ws", "wss"),
+}
+"""How the address of a model begins, by its protocol: without and with TLS."""
+
+
+def _model_problems(model: Model) -> Iterator[str]:
+    at, schemes = f"models[{model.id}]", SCHEMES[model.protocol]
+    scheme, host = _scheme_and_host(model.base_url)
+    if scheme not in schemes or not host:
+        plain, secure = schemes
+        yield (
+            f"{at}.base_url: protocol {model.protocol!r} needs an address like "
+            f"{secure}://host (or {plain}://host)"
+        )
+    if model.protocol == "spark":
+        for name in ("app_id", "api_key", "api_secret"):
+            if not getattr(model, name):
+                yield f"{at}.{name}: required by protocol 'spark'"
+
+
+def _scheme_and_host(url: str) -> tuple[str, str]:
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - raises where it is no number
+    except ValueError:
+        return "", ""
+    return parts.scheme, parts.hostname or ""
 
 
 def _duplicates(path: str, ids: list[str]) -> Iterator[str]:

@@ -8,6 +8,9 @@ from msgspec import Struct
 from queqiao_common.errors import QueqiaoError
 from queqiao_common.events import Prompt
 
+MAX_ANSWER = 8 * 1024 * 1024
+"""Bytes of an answer on the wire: what is longer is none."""
+
 
 class Usage(Struct, frozen=True):
     """What an answer cost, in tokens, as the model counts them."""

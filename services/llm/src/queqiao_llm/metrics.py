@@ -24,6 +24,18 @@ UNANSWERED = Counter("queqiao_unanswered_total", "Turns no model answered.", ["r
 CIRCUIT = Gauge(
     "queqiao_model_circuit", "1 for the state of a model's circuit.", ["model", "state"]
 )
+LOOKUPS = Counter(
+    "queqiao_cache_lookups_total",
+    "Turns by what the answer cache did: exact, near, menu, chosen, shared, miss, unfit, degraded;"
+    " and answers found expired: stale.",
+    ["result"],
+)
+WAITS = Counter(
+    "queqiao_cache_waits_total",
+    "Turns that waited for the same question of another, by how it ended.",
+    ["outcome"],
+)
+ANSWERS = Gauge("queqiao_cache_answers", "Answers in memory that are not pinned.")
 
 
 def show_circuit(model: str, breaker: Breaker) -> None:

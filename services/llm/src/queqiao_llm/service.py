@@ -17,14 +17,13 @@ from queqiao_llm import metrics
 from queqiao_llm.circuits import Circuits
 from queqiao_llm.completion import ModelFailed, Provider
 from queqiao_llm.routing import Ask, GiveUp, Tried, Wait, next_step
+from queqiao_llm.runs import RUNS, Said, first_run
 from queqiao_llm.writing import write
 
 log = logging.getLogger(__name__)
 
 MARGIN = 0.5
 """Seconds before the turn's deadline at which we say ourselves that there is no answer."""
-RUNS = 100
-"""Attempts are numbered so that a redelivered request begins above all runs of its last one."""
 BURIED_ATTEMPT = (LLM_REQUESTS.attempts + 10) * RUNS
 """Above the attempts of every run of a request that is given up."""
 
@@ -49,14 +48,14 @@ class Llm:
         self._now_ms = now_ms
         self._jitter = jitter
 
-    async def answer(self, received: Received[CompletionRequest]) -> AsyncIterator[Event]:
+    async def write(self, received: Received[CompletionRequest]) -> AsyncIterator[Said]:
         """Write the answer piece by piece; when no model can, say so in a last, failed piece.
 
         Each run of a model has an attempt number of its own and counts its pieces from 0, and so
         has the failed piece: it can never be taken for a piece that was published before.
         """
         request = received.event
-        attempt = (received.attempt - 1) * RUNS + 1
+        attempt = first_run(received.attempt)
         tried: tuple[Tried, ...] = ()
         while not isinstance(step := self._next(request, tried), GiveUp):
             await asyncio.sleep(step.pause)
@@ -75,7 +74,7 @@ class Llm:
                 return
         metrics.UNANSWERED.labels(request.route).inc()
         log.error("turn.unanswered", extra={"turn_id": request.turn_id, "reason": step.reason})
-        yield _failed(request.account, request.conv, request.turn_id, attempt)
+        yield Said(_failed(request.account, request.conv, request.turn_id, attempt))
 
     async def bury(self, buried: Buried) -> AsyncIterator[Event]:
         """Tell the turn of a request that is given up, if it can be read whose it was."""
@@ -98,7 +97,7 @@ class Llm:
 
     async def _run(
         self, request: CompletionRequest, model: Model, attempt: int
-    ) -> AsyncGenerator[ReplySegment, None]:
+    ) -> AsyncGenerator[Said, None]:
         """Have one model write, under its circuit breaker."""
         number = 0
         pieces = write(
@@ -112,7 +111,7 @@ class Llm:
         try:
             async with aclosing(pieces):
                 async for piece in pieces:
-                    yield ReplySegment(
+                    segment = ReplySegment(
                         id=f"rep:{request.turn_id}.{attempt}.{number}",
                         account=request.account,
                         conv=request.conv,
@@ -123,6 +122,7 @@ class Llm:
                         final=piece.final,
                         model=model.id,
                     )
+                    yield Said(segment, cut=piece.cut)
                     number += 1
         except ModelFailed as failure:
             self._circuits.fail(model.id, failure)

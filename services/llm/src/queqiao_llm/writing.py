@@ -18,11 +18,16 @@ from queqiao_llm.thinking import ThoughtFilter
 FIRST_CHUNK = "gen_ai.response.time_to_first_chunk"
 
 
+ENDED = frozenset({"", "stop"})
+"""How a model says that it had nothing more to say."""
+
+
 class Piece(Struct, frozen=True):
-    """A finished piece of an answer."""
+    """A finished piece of an answer; the last one is `cut` where a limit or a filter ended it."""
 
     text: str
     final: bool = False
+    cut: bool = False
 
 
 async def write(
@@ -110,7 +115,7 @@ async def _pieces(
             _note_end(span, model, chunk, asyncio.get_running_loop().time() - began)
             for text in last[:-1]:
                 yield Piece(text)
-            yield Piece(last[-1], final=True)
+            yield Piece(last[-1], final=True, cut=chunk.finish not in ENDED)
 
 
 def _check_last(chunk: Chunk, *, whole: bool) -> None:

@@ -12,7 +12,7 @@ from queqiao_common.errors import QueqiaoError, SettingsError
 from queqiao_common.settings import environment
 from queqiao_common.topology import SERVICES
 
-from queqiao_cli import checking, conversations, dead, running, topology
+from queqiao_cli import cache, checking, conversations, dead, running, topology
 from queqiao_cli.plan import PORTS, PlanError
 from queqiao_cli.terminal import complain
 
@@ -76,6 +76,12 @@ LETTERS = _takes("ids", metavar="ID", type=int, nargs="*")
 EVERY_LETTER = _takes("--all", action="store_true", help="every letter there is")
 BODY = _takes("--body", action="store_true", help="print what was said, too")
 USER = (_takes("account", metavar="ACCOUNT"), _takes("openid", metavar="OPENID"))
+ANSWER_ID = _takes("id", metavar="ID", help="the beginning of it is enough")
+ANSWER_IDS = _takes("ids", metavar="ID", nargs="+", help="the beginning of each is enough")
+ONE_ANSWER = _takes("ids", metavar="ID", nargs=1, help="the beginning of it is enough")
+TEXT = _takes("text", metavar="TEXT", help="the new answer; -: from standard input")
+ACCOUNT = _takes("--account", metavar="ACCOUNT", help="needed where there are several")
+PIN = _takes("--pin", action="store_true", help="keep the models' answers for good, too")
 YES = _takes("--yes", action="store_true", help="do it; otherwise it is only counted")
 
 COMMANDS = (
@@ -97,12 +103,21 @@ COMMANDS = (
             (*USER, CONFIG)),
     Command("conversation forget", conversations.forget, "erase all of it for good",
             (*USER, YES, CONFIG)),
+    Command("warm", cache.warm, "keep answers before anybody asks",
+            (FILE, ACCOUNT, PIN, CONFIG)),
+    Command("cache list", cache.list_answers, "list the answers that are kept", (CONFIG,)),
+    Command("cache show", cache.show, "print one", (ANSWER_ID, CONFIG)),
+    Command("cache pin", cache.pin, "keep them for good", (ANSWER_IDS, CONFIG)),
+    Command("cache edit", cache.edit, "put another text in its place, for good",
+            (ONE_ANSWER, TEXT, CONFIG)),
+    Command("cache withdraw", cache.withdraw, "remove them", (ANSWER_IDS, CONFIG)),
 )  # fmt: skip
 GROUPS = {
     "config": "look at a configuration",
     "topology": "look after the broker's streams",
     "dead": "look after events that could not be processed",
     "conversation": "what is kept of one user",
+    "cache": "look after the answers that everybody gets",
 }
 
 

@@ -226,7 +226,7 @@ def summary(
     return [
         head,
         f"active        {spoken(now - talk.active_ms / 1000)} ago",
-        f"turns         {talk.turns}",
+        f"last turn     {talk.turns}",
         f"in flight     {turn}",
         f"waiting       {len(talk.queue)} messages, {len(talk.early)} out of order",
         f"history       {len(talk.history)} messages",

@@ -9,7 +9,7 @@ from msgspec import Struct
 from queqiao_common import provision
 from queqiao_common.bus import Bus, Refused
 from queqiao_common.errors import BrokerUnavailable
-from queqiao_common.topology import BUCKETS, CONSUMERS, STREAMS
+from queqiao_common.topology import BUCKETS, CONSUMERS, DURABLES, STREAMS
 
 from queqiao_cli.dead import aligned, spoken
 from queqiao_cli.stored import STREAM_NOT_FOUND, opened
@@ -95,7 +95,7 @@ async def differing(bus: Bus, *, replicas: int, scale: float) -> list[str]:
     for wanted in streams:
         name = wanted["name"]
         lines += differences(name, wanted, await _current(bus, f"STREAM.INFO.{name}"))
-    for one in CONSUMERS:
+    for one in DURABLES:
         verb = f"CONSUMER.INFO.{one.reads.stream.name}.{one.name}"
         lines += differences(one.name, provision.consumer_config(one), await _current(bus, verb))
     return lines

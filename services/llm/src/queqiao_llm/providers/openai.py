@@ -2,10 +2,8 @@
 
 import asyncio
 import contextlib
-import math
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
@@ -15,7 +13,8 @@ from queqiao_common.events import Prompt
 from queqiao_common.settings import Model
 
 from queqiao_llm.completion import Chunk, ModelFailed, Reason
-from queqiao_llm.providers.openai_answer import AnswerReader, reason_of
+from queqiao_llm.providers.http_status import reason_of, retry_after
+from queqiao_llm.providers.openai_answer import AnswerReader
 
 CONNECT = 5.0
 """Seconds for a connection to be made."""
@@ -91,18 +90,6 @@ def _check(response: httpx.Response) -> None:
     if status != httpx.codes.OK:
         after = retry_after(response.headers.get("Retry-After", ""), time.time())
         raise ModelFailed(reason_of(status), status=status, after=after)
-
-
-def retry_after(header: str, now: float) -> float | None:
-    """Read a Retry-After header: seconds, or a date. None: there is none, or it makes no sense."""
-    try:
-        seconds = float(header)
-    except ValueError:
-        try:
-            seconds = parsedate_to_datetime(header).timestamp() - now
-        except ValueError:
-            return None
-    return max(0.0, seconds) if math.isfinite(seconds) else None
 
 
 async def _drain(body: AsyncIterator[bytes]) -> None:

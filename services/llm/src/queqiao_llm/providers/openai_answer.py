@@ -4,10 +4,10 @@ import msgspec
 from msgspec import Struct
 from queqiao_common.events import UNREADABLE
 
-from queqiao_llm.completion import Chunk, ModelFailed, Reason, Usage
+from queqiao_llm.completion import MAX_ANSWER, Chunk, ModelFailed, Reason, Usage
+from queqiao_llm.providers.http_status import reason_of
 from queqiao_llm.sse import EventReader, LineTooLongError
 
-MAX_BODY = 8 * 1024 * 1024
 DONE = b"[DONE]"
 
 
@@ -72,8 +72,8 @@ class AnswerReader:
             ModelFailed: it is no such answer, or an error that the server sent within it.
         """
         self._size += len(body)
-        if self._size > MAX_BODY:
-            raise ModelFailed(Reason.GARBAGE, detail=f"more than {MAX_BODY} bytes")
+        if self._size > MAX_ANSWER:
+            raise ModelFailed(Reason.GARBAGE, detail=f"more than {MAX_ANSWER} bytes")
         if self._events is None and self._document is None:
             body = body.removeprefix(b"\xef\xbb\xbf").lstrip()
             if not body:
@@ -165,15 +165,6 @@ def _told(error: msgspec.Raw) -> ModelFailed:
     if not code and "rate_limit" in f"{named} {told.type}":
         code = 429
     return ModelFailed(reason_of(code) if code else Reason.SERVER_ERROR, status=code)
-
-
-def reason_of(status: int) -> Reason:
-    """Say what an HTTP status (of a response, or within one) means for the next attempt."""
-    if status == 429:
-        return Reason.RATE_LIMITED
-    if status == 408 or status >= 500:
-        return Reason.SERVER_ERROR
-    return Reason.REFUSED
 
 
 def _usage(part: _Part) -> Usage | None:

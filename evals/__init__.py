@@ -1,0 +1,1 @@
+"""How good the parts that guess are: sets of examples, and scripts that print a table."""

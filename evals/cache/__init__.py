@@ -1,0 +1,1 @@
+"""How well the answer cache knows a question again, and whether it ever gives a wrong answer."""

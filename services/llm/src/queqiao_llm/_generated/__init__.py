@@ -1,0 +1,1 @@
+"""Written by proto/generate.py: never by hand."""
