@@ -7,7 +7,6 @@ import msgspec
 import pytest
 from queqiao_common.bus import Bus, connect
 from queqiao_common.settings import Nats
-
 from queqiao_testbed.brokers import (
     Broker,
     containers_required,

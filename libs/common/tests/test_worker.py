@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 
 import msgspec
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from queqiao_common import bus as bus_module
 from queqiao_common import provision
+from queqiao_common.bus import StreamFull
 from queqiao_common.errors import PermanentError, TransientError
 from queqiao_common.events import DeadLetter, InboundMessage, ScreenedMessage
 from queqiao_common.settings import Nats
@@ -49,8 +51,8 @@ async def connected(url):
 
 
 @contextlib.asynccontextmanager
-async def working(bus, handler, **options):
-    worker = Worker(bus, MODERATION_INBOUND, handler, **options)
+async def working(bus, handler, *, consumer=MODERATION_INBOUND, **options):
+    worker = Worker(bus, consumer, handler, **options)
     task = asyncio.create_task(worker.run())
     try:
         yield worker
@@ -126,6 +128,51 @@ async def test_whoever_waits_for_a_buried_event_is_told(broker):
         [told] = await eventually(lambda: read(bus, CHAT, "chat.screened.>"))
 
     assert msgspec.json.decode(told.data, type=ScreenedMessage).sequence == 1
+
+
+@pytest.mark.broker
+async def test_the_letter_is_written_even_if_nobody_can_be_told(broker):
+    """Else one more bug in the telling would leave the event where nobody sees it."""
+
+    async def screen(received):
+        raise PermanentError("never")
+        yield
+
+    async def tell(buried):
+        raise ValueError("a bug")
+        yield
+
+    async with connected(broker.url) as bus, working(bus, screen, on_buried=tell):
+        await bus.publish_event(inbound())
+        [letter] = await eventually(lambda: read(bus, DEAD, "dead.>"))
+
+    assert msgspec.json.decode(letter.data, type=DeadLetter).reason == "never"
+
+
+@pytest.mark.broker
+async def test_a_full_stream_is_waited_for_without_spending_attempts(broker):
+    """Given back again and again, the event would be buried before there is room."""
+    runs = []
+
+    async def screen(received):
+        runs.append(received.attempt)
+        yield screened(received.event, sequence=received.sequence)
+
+    quick = dataclasses.replace(MODERATION_INBOUND, ack_wait=0.6, attempts=1)
+    async with connected(broker.url) as bus:
+        await provision.apply_consumer(bus, quick)
+        await bus.publish_event(inbound("x" * 1000))
+        config = provision.stream_config(CHAT) | {"max_bytes": 1500}
+        await bus.api("STREAM.UPDATE.CHAT", config)
+        async with working(bus, screen, consumer=quick):
+            await eventually(lambda: runs)
+            for _ in range(3):  # a second each, beyond every `ack_wait`
+                with contextlib.suppress(StreamFull):
+                    await bus.publish("chat.screened.probe", b"x" * 1000, deadline=1.0)
+            await bus.api("STREAM.UPDATE.CHAT", config | {"max_bytes": 10**6})
+            await eventually(lambda: read(bus, CHAT, "chat.screened.main.>"))
+
+    assert runs == [1]
 
 
 @pytest.mark.broker

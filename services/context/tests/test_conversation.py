@@ -19,16 +19,17 @@ from queqiao_common.testing import CONV, NOW_MS, delivered, inbound, screened, s
 from queqiao_common.worker import Outgoing
 from queqiao_context.conversation import (
     Chain,
+    Doubt,
     Gap,
-    Rules,
     Step,
     absorb,
     expire,
-    outbox,
     record,
     settle,
 )
-from queqiao_context.document import Conversation
+from queqiao_context.document import Arrival, Conversation
+from queqiao_context.outbox import outbox
+from queqiao_context.rules import Rules
 
 RULES = Rules(
     settings=ContextSettings(),
@@ -212,6 +213,66 @@ def test_a_turn_past_its_deadline_is_answered_with_the_apology_and_then_deaf():
     assert record(step.document, screened_segment("太晚了", final=True), due).document is None
 
 
+def test_a_turn_past_its_deadline_ends_when_its_user_writes_again():
+    """Its timer was lost: without this, nothing the user writes would ever be answered."""
+    late = structs.replace(RULES, now_ms=NOW_MS + 70_000)
+
+    step = absorb(opened("问"), said(2, "还在吗"), chain(2, after=1), late)
+
+    assert only(step, Delivery).text == RULES.settings.apology
+    assert [asked.text for asked in step.document.queue] == ["还在吗"]
+
+
+def test_a_delivery_that_was_lost_is_published_again_when_its_user_writes():
+    """Its stream was lost after the write: egress never heard of it."""
+    talk = record(opened("问"), screened_segment("答", final=True), RULES).document
+    late = structs.replace(RULES, now_ms=NOW_MS + 70_000)
+
+    step = absorb(talk, said(2, "还在吗"), chain(2, after=1), late)
+
+    assert only(step, Delivery) == talk.out
+
+
+def test_the_timer_publishes_a_lost_delivery_again():
+    talk = record(opened("问"), screened_segment("答"), RULES).document
+    timeout = TurnTimeout(id="due", account="main", conv=CONV, turn_id=turn_id())
+
+    step = expire(talk, timeout, structs.replace(RULES, now_ms=NOW_MS + 60_000))
+
+    assert step.document.turn.final == 1
+    assert only(step, Delivery) == talk.out
+
+
+def test_an_answer_with_a_hole_is_ended_at_the_deadline():
+    """Its last piece is here, an earlier one was lost."""
+    talk = record(opened("问"), screened_segment("尾", number=1, final=True), RULES).document
+    timeout = TurnTimeout(id="due", account="main", conv=CONV, turn_id=turn_id())
+
+    step = expire(talk, timeout, structs.replace(RULES, now_ms=NOW_MS + 60_000))
+
+    assert only(step, Delivery).text == RULES.settings.apology
+
+
+def test_what_moderation_has_stored_fills_the_gap():
+    """After a restore the earlier message is not delivered again: waiting would be for ever."""
+    stored = Arrival(screened=said(1, "第一句"))
+    both = Chain(0, 2, (1, 2), (stored,))
+
+    step = absorb(None, said(2, "第二句"), both, RULES)
+
+    assert only(step, CompletionRequest).prompt[-1].content == "第一句\n第二句"
+    assert step.document.early == ()
+
+
+def test_another_epoch_is_doubted_before_anything_is_reset():
+    other = structs.replace(RULES, epoch="e2")
+
+    with pytest.raises(Doubt):
+        absorb(opened("问"), said(1), chain(1), other)
+
+    assert absorb(opened("问"), said(1), chain(1), other, sure=True).document.epoch == "e2"
+
+
 def test_a_timer_that_fires_early_or_for_a_closed_turn_changes_nothing():
     timeout = TurnTimeout(id="due", account="main", conv=CONV, turn_id=turn_id())
 
@@ -308,6 +369,18 @@ def test_a_parked_reply_is_collected_by_the_next_message_which_is_answered_too()
     assert only(step, Delivery).kind == "collect"
     result = delivered(delivery_id=only(step, Delivery).id, parked=0)
     assert only(settle(step.document, result, PASSIVE), CompletionRequest)
+
+
+def test_an_answer_that_follows_a_parked_one_says_so():
+    """What was queued before the parking collects nothing, and must not overtake it."""
+    talk = opened("第一问", "第二问")
+    talk = record(talk, screened_segment("第一答", final=True), RULES).document
+    talk = settle(talk, delivered(status="parked", via="mailbox", parked=1), RULES).document
+    second = screened_segment("第二答", final=True, turn_id=turn_id(talk.turns))
+
+    step = record(talk, second, RULES)
+
+    assert only(step, Delivery).parked == 1
 
 
 def test_a_fetch_word_with_nothing_to_fetch_is_a_question():

@@ -10,6 +10,7 @@ import itertools
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import msgspec
@@ -29,6 +30,9 @@ log = logging.getLogger(__name__)
 TRY_TIMEOUT = 1.5
 WRONG_REVISION = frozenset({10071, 10164})
 STREAM_FULL = 10077
+STREAM_NOT_FOUND = 10059
+WAITING = 5.0
+"""Seconds of one publish after which the log says that it waits, and for what."""
 NO_RESPONDERS = "503"
 NOT_SENT = (nats.errors.ConnectionClosedError, nats.errors.OutboundBufferLimitError)
 
@@ -61,17 +65,19 @@ class _Answer(PubAck, frozen=True):
 
 
 class Stored(Struct, frozen=True):
-    """An event read back from its stream by sequence."""
+    """An event read back from its stream by sequence; its own headers and the broker's on top."""
 
     subject: str
     sequence: int
     data: bytes
+    headers: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class Refused(PermanentError):  # noqa: N818 - the broker's word, with its number
     """JetStream refused a request for a reason that a repeat cannot cure."""
 
     def __init__(self, what: str, problem: _Problem) -> None:
+        self.reason = f"{problem.description}, {problem.err_code}"
         super().__init__(f"{what}: {problem.description} ({problem.err_code})")
         self.code = problem.code
         self.err_code = problem.err_code
@@ -96,6 +102,7 @@ class Bus:
         self.reconnects = 0
         self.closing = False
         self._on_reconnect: list[Callable[[], None]] = []
+        self._on_missing: list[Callable[[], None]] = []
         self._asked = 0
         self._answers: dict[str, asyncio.Future[Raw]] = {}
         self._inbox = ""
@@ -108,6 +115,15 @@ class Bus:
     def when_reconnected(self, call: Callable[[], None]) -> None:
         """Run `call` after every reconnect, before anything else is sent."""
         self._on_reconnect.append(call)
+
+    def when_missing(self, call: Callable[[], None]) -> None:
+        """Run `call` whenever a stream or consumer that we were told of is found not to exist."""
+        self._on_missing.append(call)
+
+    def missing(self) -> None:
+        """Say that the broker does not know something of the topology (or has no leader for it)."""
+        for call in self._on_missing:
+            call()
 
     async def _reconnected(self) -> None:
         self.reconnects += 1
@@ -144,6 +160,7 @@ class Bus:
             timer.cancel()
             self._answers.pop(token, None)
         if not found.data and found.headers and found.headers.get("Status") == NO_RESPONDERS:
+            self.missing()
             raise BrokerUnavailable(f"{subject}: nobody listens")
         return found
 
@@ -182,7 +199,7 @@ class Bus:
         headers: Mapping[str, str] | None = None,
         deadline: float = 30.0,
     ) -> PubAck:
-        """Publish until JetStream acknowledges, for at most `deadline` seconds.
+        """Publish until JetStream acknowledges, for at most `deadline` seconds (`math.inf`: ever).
 
         Raises:
             StreamFull: the stream is at its limit and stayed so.
@@ -193,7 +210,8 @@ class Bus:
         fields = dict(headers or {})
         if event_id:
             fields["Nats-Msg-Id"] = event_id
-        stop = time.monotonic() + deadline
+        began = time.monotonic()
+        stop, noted = began + deadline, False
         for wait in _backoff():
             left = stop - time.monotonic()
             try:
@@ -203,9 +221,12 @@ class Bus:
                 return _acknowledged(subject, _decode_answer(answer.data))
             except WrongRevision:
                 raise
-            except BrokerUnavailable:
-                if time.monotonic() + wait >= stop:
+            except BrokerUnavailable as error:
+                now = time.monotonic()
+                if now + wait >= stop:
                     raise
+                if not noted and (noted := now - began >= WAITING):
+                    log.warning("publish.waiting", extra={"error": str(error)})
             await asyncio.sleep(wait)
         raise AssertionError("the backoff never ends")
 
@@ -224,7 +245,12 @@ class Bus:
             )
 
     async def schedule(
-        self, event: Event, *, due_ms: int, parent: Mapping[str, str] | None = None
+        self,
+        event: Event,
+        *,
+        due_ms: int,
+        parent: Mapping[str, str] | None = None,
+        deadline: float = 30.0,
     ) -> PubAck:
         """Have the broker itself publish a `TurnTimeout` at `due_ms` (nats-server 2.12 or later).
 
@@ -238,7 +264,7 @@ class Bus:
                 "Nats-Schedule-Target": subject.of(event),
             }
             timer = f"timer.{event.account}.{getattr(event, 'conv', event.id)}"
-            return await self.publish(timer, encode(event), headers=headers)
+            return await self.publish(timer, encode(event), headers=headers, deadline=deadline)
 
     async def tell(self, subject: str, body: bytes = b"", *, reply: str = "") -> None:
         """Send without waiting: acknowledgements, heartbeats, pull requests."""
@@ -247,14 +273,31 @@ class Bus:
 
     # -- reading ----------------------------------------------------------------------------
 
-    async def read_next(self, stream: Stream, subject: str, after: int) -> Stored | None:
-        """Return the first event of `subject` stored after sequence `after`, or None."""
-        body = msgspec.json.encode({"seq": after + 1, "next_by_subj": subject})
+    async def read_next(
+        self, stream: Stream, subject: str, after: int, *, since_ms: int = 0
+    ) -> Stored | None:
+        """Return the first event of `subject` stored after sequence `after`, or None.
+
+        Where `after` is 0, `since_ms` (Unix time) leaves out what was stored earlier.
+        """
+        query: dict[str, object] = {"seq": after + 1, "next_by_subj": subject}
+        if since_ms and not after:
+            stamp = datetime.fromtimestamp(since_ms / 1000, UTC).isoformat()
+            query = {"start_time": stamp, "next_by_subj": subject}
+        return await self._read(stream, query)
+
+    async def read(self, stream: Stream, sequence: int) -> Stored | None:
+        """Return the event with this sequence, or None where it is no longer stored."""
+        return await self._read(stream, {"seq": sequence})
+
+    async def _read(self, stream: Stream, query: dict[str, object]) -> Stored | None:
+        body = msgspec.json.encode(query)
         answer = await self.request(f"$JS.API.DIRECT.GET.{stream.name}", body)
         fields = answer.headers or {}
         if "Nats-Sequence" not in fields:
             return None
-        return Stored(fields["Nats-Subject"], int(fields["Nats-Sequence"]), answer.data)
+        subject, sequence = fields["Nats-Subject"], int(fields["Nats-Sequence"])
+        return Stored(subject, sequence, answer.data, fields)
 
     async def subscribe(
         self, subject: str, call: Callable[[Raw], Awaitable[None]]

@@ -9,6 +9,9 @@ from typing import Literal
 
 from msgspec import Struct
 
+GIVEN = ".given"
+TRIES = ".tries"
+
 
 class Claim(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The decision about one message; it never changes once created.
@@ -32,11 +35,26 @@ class Tries(Struct, frozen=True, kw_only=True):
     count: int
 
 
+class Given(Struct, frozen=True, kw_only=True):
+    """The answer that a claim holds has left with delivery number `delivery`.
+
+    A claim decides who answers, before anybody has; what comes next in the conversation waits for
+    this, or it could overtake a reply that is still on its way out (ADR 0005).
+    """
+
+    delivery: int
+
+
 def claim_key(account: str, msgid: str) -> str:
     """Return the key of a message's claim in the `claims` bucket."""
     return f"{account}.{msgid}"
 
 
+def given_key(account: str, msgid: str) -> str:
+    """Return the key of the note that a message's claimed answer has left."""
+    return f"{account}.{msgid}{GIVEN}"
+
+
 def tries_key(account: str, msgid: str) -> str:
     """Return the key of a message's delivery count in the `claims` bucket."""
-    return f"{account}.{msgid}.tries"
+    return f"{account}.{msgid}{TRIES}"

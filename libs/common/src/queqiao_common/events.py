@@ -13,7 +13,7 @@ from msgspec import Meta, Struct
 
 AccountId = Annotated[str, Meta(pattern="^[a-z0-9_-]+$", description="`[[accounts]]` id")]
 ConvId = Annotated[str, Meta(description="`c_` and a keyed hash of account and openid")]
-TurnId = Annotated[str, Meta(description="`<account>.<conv>.<number>`, the number from 1")]
+TurnId = Annotated[str, Meta(description="`<account>.<conv>.<number>`, the number grows")]
 RouteId = Annotated[str, Meta(pattern="^[a-z0-9_-]+$", description="a key of `[routes]`")]
 Millis = Annotated[int, Meta(description="Unix time in milliseconds, UTC")]
 
@@ -141,6 +141,7 @@ class Delivery(Event, tag="Delivery", frozen=True, kw_only=True, omit_defaults=T
     final: bool = True
     ai: bool = False  # written by a model: to be labelled
     waiting: tuple[Waiting, ...] = ()
+    parked: int = 0  # parts in the mailbox, as far as the conversation knows: they go first
 
 
 class DeliveryResult(Event, tag="DeliveryResult", frozen=True, kw_only=True, omit_defaults=True):
@@ -214,6 +215,24 @@ AnyEvent = (
     | DeadLetter
 )
 EVENT_TYPES: tuple[type[Event], ...] = get_args(AnyEvent)
+
+
+class GivenUp(
+    Event,
+    tag_field="type",
+    tag="io.nats.jetstream.advisory.v1.max_deliver",
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+):
+    """The broker's own word that it delivers an event no more: nobody acknowledged it in time."""
+
+    account: AccountId = ""
+    stream: str
+    consumer: str
+    stream_seq: int
+    deliveries: int
+
 
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError)
 """What decoding bytes from the wire may raise."""

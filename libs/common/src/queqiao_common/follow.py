@@ -48,6 +48,7 @@ class Follower:
                 name = await self._create(since)
             except QueqiaoError as error:
                 log.warning("follow.failed", extra={"subject": self._subject, "error": str(error)})
+                self._bus.missing()
                 await asyncio.sleep(0.5)
                 continue
             began = time.monotonic()

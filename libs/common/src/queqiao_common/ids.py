@@ -15,7 +15,7 @@ def conversation_id(*, pepper: str, account: str, openid: str) -> str:
 
 
 def turn_id(*, account: str, conv: str, number: int) -> str:
-    """Return the id of a conversation's n-th turn (from 1)."""
+    """Return the id of one turn of a conversation."""
     return f"{account}.{conv}.{number}"
 
 

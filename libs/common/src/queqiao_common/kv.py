@@ -5,6 +5,7 @@ the function runs again. Reads ask the leader (never a replica that may lag), an
 from the last revision this process saw, which saves the read when nobody else has written.
 """
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
@@ -12,8 +13,8 @@ from typing import Generic, Protocol, TypeVar
 import msgspec
 from msgspec import Struct
 
-from queqiao_common.bus import Bus, Refused, WrongRevision
-from queqiao_common.errors import Conflict
+from queqiao_common.bus import STREAM_NOT_FOUND, Bus, Refused, WrongRevision
+from queqiao_common.errors import BrokerUnavailable, Conflict
 from queqiao_common.topology import Bucket
 
 T = TypeVar("T", bound=Struct)
@@ -63,15 +64,36 @@ _decode_found = msgspec.json.Decoder(_Found).decode
 
 
 class JetStreamDocuments(Generic[T]):
-    """A bucket of documents of one type."""
+    """A bucket of documents of one type.
 
-    def __init__(self, bus: Bus, bucket: Bucket, kind: type[T], *, remember: int = 2000) -> None:
+    `read` decodes a document (and may bring one of an older release up to date); `patience` is how
+    many seconds a write waits for a bucket that is full, or that the broker has lost. `lives` says
+    for how many seconds a document is kept after its write (`math.inf`: for good, whatever the
+    bucket's `ttl`; a longer one than that ends with it).
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        bucket: Bucket,
+        kind: type[T],
+        *,
+        read: Callable[[bytes], T] | None = None,
+        patience: float = 30.0,
+        lives: Callable[[T], float] | None = None,
+        remember: int = 2000,
+    ) -> None:
         self._bus = bus
         self._bucket = bucket
         self._encode = msgspec.json.Encoder().encode
-        self._decode = msgspec.json.Decoder(kind).decode
+        self._decode = read or msgspec.json.Decoder(kind).decode
+        self._patience = patience
+        self._lives = lives
         self._seen: OrderedDict[str, Document[T]] = OrderedDict()
         self._remember = remember
+        # A broker that was restored counts revisions again: what we saw says nothing there.
+        bus.when_reconnected(self._seen.clear)
+        bus.when_missing(self._seen.clear)
 
     def _subject(self, key: str) -> str:
         return f"$KV.{self._bucket.name}.{key}"
@@ -96,6 +118,9 @@ class JetStreamDocuments(Generic[T]):
         except Refused as error:
             if error.err_code == NOT_FOUND:
                 return self._note(key, Document(None))
+            if error.err_code == STREAM_NOT_FOUND:
+                self._bus.missing()
+                raise BrokerUnavailable(f"{self._bucket.name}: the bucket is gone") from error
             raise
         message = _decode_found(answer).message
         if _is_marker(message.hdrs):
@@ -110,7 +135,11 @@ class JetStreamDocuments(Generic[T]):
             BrokerUnavailable: no acknowledgement; the write may have happened.
         """
         headers = {"Nats-Expected-Last-Subject-Sequence": str(revision)}
-        ack = await self._bus.publish(self._subject(key), self._encode(value), headers=headers)
+        if self._lives is not None:
+            headers["Nats-TTL"] = _message_ttl(self._lives(value))
+        ack = await self._bus.publish(
+            self._subject(key), self._encode(value), headers=headers, deadline=self._patience
+        )
         self._note(key, Document(value, ack.seq))
         return ack.seq
 
@@ -163,6 +192,11 @@ class JetStreamDocuments(Generic[T]):
                     return result
             document, fresh = await self.get(key), True
         raise Conflict(f"{self._bucket.name}: {TRIES} attempts to change a document")
+
+
+def _message_ttl(seconds: float) -> str:
+    """Return a lifetime as the broker reads it: whole seconds, at least one."""
+    return "never" if seconds == math.inf else f"{max(1, math.ceil(seconds))}s"
 
 
 def _is_marker(headers: bytes) -> bool:

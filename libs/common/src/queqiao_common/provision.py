@@ -1,29 +1,55 @@
-"""Make the broker look like the topology, as often as one likes."""
+"""Make the broker look like the topology, as often as one likes.
+
+What an older release created is brought up to date in place and under load. Nothing is deleted,
+and no limit is narrowed where that would drop what is stored: a replica of the older release, when
+it starts once more during an upgrade, must not undo what the newer one did.
+"""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from msgspec import Struct, json
 
-from queqiao_common.bus import Bus, Refused
-from queqiao_common.topology import BUCKETS, CONSUMERS, STREAMS, Bucket, Consumer, Stream
+from queqiao_common.bus import STREAM_NOT_FOUND, Bus, Refused
+from queqiao_common.errors import PermanentError
+from queqiao_common.topology import (
+    BUCKETS,
+    DURABLES,
+    STREAMS,
+    Bucket,
+    Consumer,
+    Stream,
+)
 
 log = logging.getLogger(__name__)
 
 NANOS = 1_000_000_000
 NET = 3
 """How many deliveries the broker allows beyond our own limit before it gives up by itself."""
-STREAM_NOT_FOUND = 10059
+CONSUMER_NOT_FOUND = 10014
+HOW = "see docs/operations.md, 'What cannot be changed in place'"
+
+Config = dict[str, Any]
 
 
-class _Info(Struct):
-    config: dict[str, Any]
+class Unchangeable(PermanentError):  # noqa: N818 - named for what is the case
+    """JetStream holds something that cannot become what it shall be; names both."""
 
 
-def stream_config(stream: Stream, *, replicas: int = 1, scale: float = 1.0) -> dict[str, Any]:
+class _State(Struct, frozen=True):
+    bytes: int = 0
+
+
+class _Info(Struct, frozen=True):
+    config: Config
+    state: _State = _State()
+
+
+def stream_config(stream: Stream, *, replicas: int = 1, scale: float = 1.0) -> Config:
     """Return the JetStream configuration of a stream."""
-    config: dict[str, Any] = {
+    config: Config = {
         "name": stream.name,
         "subjects": list(stream.subjects),
         "retention": "limits",
@@ -42,7 +68,7 @@ def stream_config(stream: Stream, *, replicas: int = 1, scale: float = 1.0) -> d
     return config
 
 
-def bucket_config(bucket: Bucket, *, replicas: int = 1, scale: float = 1.0) -> dict[str, Any]:
+def bucket_config(bucket: Bucket, *, replicas: int = 1, scale: float = 1.0) -> Config:
     """Return the configuration of the stream beneath a bucket.
 
     Deleting by sequence stays allowed (`deny_delete` is off): purged and overwritten text remains
@@ -68,13 +94,12 @@ def bucket_config(bucket: Bucket, *, replicas: int = 1, scale: float = 1.0) -> d
     }
 
 
-def consumer_config(consumer: Consumer[Any]) -> dict[str, Any]:
+def consumer_config(consumer: Consumer[Any]) -> Config:
     """Return the JetStream configuration of a durable pull consumer."""
     return {
         "name": consumer.name,
         "durable_name": consumer.name,
         "ack_policy": "explicit",
-        "deliver_policy": "all",
         "filter_subject": consumer.reads.filter,
         "ack_wait": int(consumer.ack_wait * NANOS),
         "max_deliver": consumer.attempts + NET,
@@ -89,49 +114,172 @@ async def apply(
     *,
     replicas: int = 1,
     scale: float = 1.0,
-    consumers: Iterable[Consumer[Any]] = CONSUMERS,
+    consumers: Iterable[Consumer[Any]] = DURABLES,
 ) -> list[str]:
     """Create what is missing and update what differs; returns a line for each change.
 
-    Nothing is ever deleted. Several processes may do this at once.
+    All streams are compared before any is changed. Several processes may do this at once.
 
     Raises:
-        Refused: a difference that JetStream cannot change in place (storage, retention).
+        Unchangeable: a difference that JetStream cannot change in place (storage, retention).
+        Refused: a change that this broker does not allow (more replicas than it has servers).
     """
     wanted = [stream_config(stream, replicas=replicas, scale=scale) for stream in STREAMS]
     wanted += [bucket_config(bucket, replicas=replicas, scale=scale) for bucket in BUCKETS]
-    changes = [line for config in wanted if (line := await _apply_stream(bus, config))]
+    claimed = {subject for config in wanted for subject in config["subjects"]}
+    compared = [(config, await _info(bus, config["name"])) for config in wanted]
+    for config, info in compared:
+        if info is not None:
+            _check("stream", config["name"], info.config, config)
+    lines = [
+        line
+        for config, info in compared
+        async for line in _apply_stream(bus, config, info, claimed=claimed)
+    ]
+    created = {config["name"] for config, info in compared if info is None}
     for consumer in consumers:
-        await apply_consumer(bus, consumer)
-    for line in changes:
+        lines += await apply_consumer(bus, consumer, from_start=_stream_of(consumer) in created)
+    for line in lines:
         log.info("topology.changed", extra={"change": line})
-    return changes
+    return lines
 
 
-async def apply_consumer(bus: Bus, consumer: Consumer[Any]) -> None:
-    """Create a durable consumer, or update its limits."""
-    stream = consumer.reads.stream.name
-    await bus.api(
-        f"CONSUMER.DURABLE.CREATE.{stream}.{consumer.name}",
-        {"stream_name": stream, "config": consumer_config(consumer)},
-    )
+async def apply_consumer(
+    bus: Bus, consumer: Consumer[Any], *, from_start: bool = False
+) -> list[str]:
+    """Create a durable consumer, or update its limits.
 
+    One that is created on a stream which is not new reads only as far back as the stream recognises
+    repeats: from the stream's beginning it would answer again what was answered days ago.
 
-async def _apply_stream(bus: Bus, config: dict[str, Any]) -> str:
-    name = config["name"]
-    try:
-        current = json.decode(await bus.api(f"STREAM.INFO.{name}"), type=_Info).config
-    except Refused as error:
-        if error.err_code != STREAM_NOT_FOUND:
-            raise
-        await bus.api(f"STREAM.CREATE.{name}", config)
-        return f"{name}: created"
-    changed = sorted(
-        key
-        for key, value in config.items()
-        if current.get(key) != value and (value or current.get(key))
-    )
+    Raises:
+        Unchangeable: a difference that JetStream cannot change in place.
+    """
+    wanted, stream = consumer_config(consumer), _stream_of(consumer)
+    current = await _consumer(bus, consumer)
+    if current is None:
+        start = {} if from_start else _since(consumer.reads.stream.duplicate_window)
+        try:
+            await _put_consumer(bus, stream, wanted | start)
+        except Refused:
+            current = await _consumer(bus, consumer)  # another process was first
+            if current is None:
+                raise
+        else:
+            return [f"{consumer.name}: created"]
+    changed = list(_differing(current, wanted))
     if not changed:
-        return ""
-    await bus.api(f"STREAM.UPDATE.{name}", {**current, **config})
-    return f"{name}: " + ", ".join(f"{key} {current.get(key)} -> {config[key]}" for key in changed)
+        return []
+    try:
+        await _put_consumer(bus, stream, current | wanted)
+    except Refused as error:
+        raise Unchangeable(_refusal("consumer", consumer.name, current, wanted, error)) from error
+    return [f"{consumer.name}: {_said(current, wanted, changed)}"]
+
+
+async def _apply_stream(
+    bus: Bus, wanted: Config, info: _Info | None, *, claimed: Collection[str]
+) -> AsyncIterator[str]:
+    name = wanted["name"]
+    if info is None:
+        await bus.api(f"STREAM.CREATE.{name}", wanted)
+        yield f"{name}: created"
+        return
+    current = info.config
+    goal, kept = _widened(current, wanted, stored=info.state.bytes, claimed=claimed)
+    for key in kept:
+        yield (f"{name}: {key} stays {current.get(key)}: {wanted[key]} would drop what is stored")
+    changed = list(_differing(current, goal))
+    if changed:
+        try:
+            await bus.api(f"STREAM.UPDATE.{name}", current | goal)
+        except Refused as error:
+            raise Unchangeable(_refusal("stream", name, current, goal, error)) from error
+        yield f"{name}: {_said(current, goal, changed)}"
+
+
+def _widened(
+    current: Config, wanted: Config, *, stored: int, claimed: Collection[str]
+) -> tuple[Config, list[str]]:
+    """Return the wanted configuration without what would take something away, and what that was.
+
+    A subject that no stream of ours claims any more stays with its stream: publishers of the older
+    release may still use it.
+    """
+    goal = dict(wanted)
+    held = current.get("subjects", [])
+    mine = [*wanted["subjects"], *(one for one in held if one not in claimed)]
+    goal["subjects"] = held if set(held) == set(mine) else mine
+    kept = []
+    if wanted["max_age"] and not 0 < current.get("max_age", 0) <= wanted["max_age"]:
+        kept.append("max_age")
+    if wanted["discard"] == "old" and wanted["max_bytes"] < stored:
+        kept.append("max_bytes")
+    for key in kept:
+        goal[key] = current[key]
+    return goal, kept
+
+
+def _differing(current: Config, wanted: Config) -> Iterator[str]:
+    """Name the settings that differ; an absent value is an empty one."""
+    for key, value in sorted(wanted.items()):
+        before = current.get(key)
+        if before != value and (value or before):
+            yield key
+
+
+def _check(kind: str, name: str, current: Config, wanted: Config) -> None:
+    """Refuse, before anything is changed, what JetStream is known to refuse."""
+    fixed = [key for key in ("storage",) if current.get(key) != wanted[key]]
+    policies = {current.get("retention"), wanted["retention"]}
+    if "workqueue" in policies and len(policies) > 1:
+        fixed.append("retention")
+    if fixed:
+        raise Unchangeable(
+            f"{kind} {name}: {_said(current, wanted, fixed)}: JetStream cannot change this in "
+            f"place; {HOW}"
+        )
+
+
+def _refusal(kind: str, name: str, current: Config, wanted: Config, error: Refused) -> str:
+    changed = _said(current, wanted, list(_differing(current, wanted)))
+    return f"{kind} {name}: {changed}: JetStream refused ({error.reason}); {HOW}"
+
+
+def _said(current: Config, wanted: Config, keys: Iterable[str]) -> str:
+    return ", ".join(f"{key} {current.get(key)} -> {wanted[key]}" for key in keys)
+
+
+def _stream_of(consumer: Consumer[Any]) -> str:
+    return str(consumer.reads.stream.name)
+
+
+def _since(seconds: float) -> Config:
+    start = datetime.now(UTC) - timedelta(seconds=seconds)
+    return {"deliver_policy": "by_start_time", "opt_start_time": start.isoformat()}
+
+
+async def _info(bus: Bus, stream: str) -> _Info | None:
+    return await _look(bus, f"STREAM.INFO.{stream}", STREAM_NOT_FOUND)
+
+
+async def _consumer(bus: Bus, consumer: Consumer[Any]) -> Config | None:
+    verb = f"CONSUMER.INFO.{_stream_of(consumer)}.{consumer.name}"
+    info = await _look(bus, verb, CONSUMER_NOT_FOUND)
+    return None if info is None else info.config
+
+
+async def _look(bus: Bus, verb: str, absent: int) -> _Info | None:
+    try:
+        return json.decode(await bus.api(verb), type=_Info)
+    except Refused as error:
+        if error.err_code != absent:
+            raise
+        return None
+
+
+async def _put_consumer(bus: Bus, stream: str, config: Config) -> None:
+    await bus.api(
+        f"CONSUMER.DURABLE.CREATE.{stream}.{config['name']}",
+        {"stream_name": stream, "config": config},
+    )

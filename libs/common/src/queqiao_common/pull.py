@@ -152,6 +152,7 @@ class Puller:
         ):
             log.warning("consumer.unreachable", extra={"consumer": self._name, "status": status})
             self._pause = 0.5
+            self._bus.missing()
             if self._on_lost is not None:
                 self._on_lost()
         self._wake.set()

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import math
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -18,12 +19,13 @@ from msgspec import Struct
 from queqiao_common import bus as bus_module
 from queqiao_common import provision, settings, telemetry
 from queqiao_common.bus import Bus, Raw
-from queqiao_common.errors import QueqiaoError, SettingsError
+from queqiao_common.errors import QueqiaoError, SettingsError, TransientError
 from queqiao_common.events import Event
 from queqiao_common.follow import Follower
 from queqiao_common.kv import JetStreamDocuments
 from queqiao_common.settings import SERVICE_SECRETS, Config
-from queqiao_common.topology import DEFAULT_PORTS, Bucket, Consumer, Subject
+from queqiao_common.topology import DEFAULT_PORTS, UNDERTAKERS, Bucket, Consumer, Subject
+from queqiao_common.undertaker import Undertaker
 from queqiao_common.worker import Buried, Handler, Worker, Yields
 
 log = logging.getLogger(__name__)
@@ -33,6 +35,10 @@ T = TypeVar("T", bound=Struct)
 
 DRAIN = 20.0
 """Seconds that work in hand may take after SIGTERM; the rest is redelivered to other replicas."""
+RESTORE = 2.0
+"""Seconds between two applications of the topology while something of it is missing."""
+COMPLAIN = 30.0
+"""Seconds between two log lines that somebody else should apply it."""
 HTTP_DRAIN = 6
 """Seconds that open HTTP requests may take: longer than a callback is ever held."""
 
@@ -54,14 +60,23 @@ class Runtime:
             telemetry={"tracing": False, "metrics": False, "logs": False},
         )
         self.stopping = stopping  # also set when the connection is closed for good
-        self._workers: list[Worker[Any]] = []
+        self._workers: dict[str, Worker[Any]] = {}
+        self._chores: list[tuple[float, Callable[[], Awaitable[None]]]] = []
         self._followers: list[Follower] = []
         self._checks: dict[str, Callable[[], bool]] = {"broker": lambda: bus.connected}
+        self._restoring: asyncio.Task[None] | None = None
+        bus.when_missing(self._restore)
         self._add_health()
 
-    def bucket(self, bucket: Bucket, kind: type[T]) -> JetStreamDocuments[T]:
-        """Return a bucket whose documents are of one type."""
-        return JetStreamDocuments(self.bus, bucket, kind)
+    def bucket(
+        self, bucket: Bucket, kind: type[T], *, read: Callable[[bytes], T] | None = None
+    ) -> JetStreamDocuments[T]:
+        """Return a bucket whose documents are of one type; `read` decodes older releases' too.
+
+        A write waits for as long as the bucket has no room; who cannot wait sets a limit of their
+        own around it.
+        """
+        return JetStreamDocuments(self.bus, bucket, kind, read=read, patience=math.inf)
 
     def consume(
         self,
@@ -72,16 +87,13 @@ class Runtime:
         slots: int | None = None,
     ) -> None:
         """Have `handler` called for each event of a durable consumer, once `run()` is reached."""
-        self._workers.append(
-            Worker(
-                self.bus,
-                consumer,
-                handler,
-                on_buried=on_buried,
-                slots=slots,
-                on_lost=lambda: self._restore(consumer),
-            )
+        self._workers[consumer.name] = Worker(
+            self.bus, consumer, handler, on_buried=on_buried, slots=slots
         )
+
+    def every(self, seconds: float, call: Callable[[], Awaitable[None]]) -> None:
+        """Have `call` called again and again while the service works; a failure is only logged."""
+        self._chores.append((seconds, call))
 
     def follow(self, subject: Subject[E], hear: Callable[[Raw], None], *, since: float) -> None:
         """Have `hear` called in this replica for every event of a subject, from `since` s ago."""
@@ -114,7 +126,10 @@ class Runtime:
         in hand are finished (at most 20 s).
         """
         server = _server(self.app, _port(self.service))
-        pulls = [asyncio.create_task(worker.run()) for worker in self._workers]
+        self._bury_what_is_given_up()
+        workers = self._workers.values()
+        pulls = [asyncio.create_task(worker.run()) for worker in workers]
+        chores = [asyncio.create_task(_again_and_again(*chore)) for chore in self._chores]
         follows = [asyncio.create_task(follower.run()) for follower in self._followers]
         serving = asyncio.create_task(server.serve())
         stopping = asyncio.create_task(self.stopping.wait())
@@ -124,11 +139,13 @@ class Runtime:
         log.info("service.stopping")
         server.should_exit = True
         await asyncio.wait([serving], timeout=HTTP_DRAIN + 1)
-        for worker in self._workers:
+        for chore in chores:
+            chore.cancel()
+        for worker in workers:
             worker.stop()
         if pulls:
             await asyncio.wait(pulls, timeout=5)
-        drained = await asyncio.gather(*(worker.drain(DRAIN) for worker in self._workers))
+        drained = await asyncio.gather(*(worker.drain(DRAIN) for worker in workers))
         for follower in self._followers:
             follower.stop()
         if follows:
@@ -138,16 +155,33 @@ class Runtime:
         for task in crashed:
             task.result()
 
-    def _restore(self, consumer: Consumer[Any]) -> None:
-        """Create a consumer again that was deleted, or that a restored broker does not know."""
-        if not self.config.nats.apply_topology:
-            return
-        task = asyncio.create_task(self._reapply(consumer))
-        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+    def _bury_what_is_given_up(self) -> None:
+        undertaker = Undertaker(self.bus, dict(self._workers))
+        for consumer in UNDERTAKERS:
+            if consumer.service == self.service and self._workers:
+                self.consume(consumer, undertaker.bury)
 
-    async def _reapply(self, consumer: Consumer[Any]) -> None:
-        with contextlib.suppress(QueqiaoError):
-            await provision.apply_consumer(self.bus, consumer)
+    def _restore(self) -> None:
+        """Create again what was deleted, or what a restored broker does not know."""
+        if self._restoring is None or self._restoring.done():
+            self._restoring = asyncio.create_task(self._reapply())
+
+    async def _reapply(self) -> None:
+        """Apply the topology, and then not again for a while.
+
+        What is found missing is as a rule without a leader for a moment, or missed by many at once.
+        """
+        if not self.config.nats.apply_topology:
+            log.error("topology.missing", extra={"do": "queqiao topology apply"})
+            await asyncio.sleep(COMPLAIN)
+            return
+        try:
+            await apply_topology(self.bus, self.config)
+        except TransientError as error:
+            log.warning("topology.unreachable", extra={"error": str(error)})
+        except QueqiaoError as error:
+            log.error("topology.refused", extra={"error": str(error)})
+        await asyncio.sleep(RESTORE)
 
     def _add_health(self) -> None:
         @self.app.get("/healthz")
@@ -198,6 +232,24 @@ def _port(service: str) -> int:
     return int(settings.environment("QUEQIAO_HTTP_PORT") or DEFAULT_PORTS[service])
 
 
+async def _again_and_again(seconds: float, call: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await call()
+        except QueqiaoError as error:
+            log.warning("chore.failed", extra={"error": str(error)})
+
+
+async def apply_topology(bus: Bus, config: Config) -> list[str]:
+    """Make the broker look like the topology, at the size and with the replicas configured.
+
+    Raises:
+        Unchangeable, Refused: it holds something else that cannot be changed in place.
+    """
+    return await provision.apply(bus, replicas=config.nats.replicas, scale=config.nats.stream_bytes)
+
+
 @contextlib.asynccontextmanager
 async def open_runtime(service: str, config: Config) -> AsyncIterator[Runtime]:
     """Connect a service to its broker, with the topology applied where that is its business."""
@@ -206,9 +258,7 @@ async def open_runtime(service: str, config: Config) -> AsyncIterator[Runtime]:
     runtime = Runtime(service, config, bus, stopping=closed)
     try:
         if config.nats.apply_topology:
-            await provision.apply(
-                bus, replicas=config.nats.replicas, scale=config.nats.stream_bytes
-            )
+            await apply_topology(bus, config)
         yield runtime
     finally:
         await bus.close()

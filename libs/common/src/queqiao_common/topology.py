@@ -11,7 +11,7 @@ Reasons for the limits (measurements in docs/adr/0002):
 """
 
 from dataclasses import dataclass, field
-from typing import Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from queqiao_common import events
 from queqiao_common.events import Event
@@ -237,7 +237,7 @@ CONTEXT_DELIVERED = Consumer(name="context-delivered", service="context", reads=
 CONTEXT_TIMEOUTS = Consumer(name="context-timeouts", service="context", reads=TIMEOUTS)
 LLM_REQUESTS = Consumer(name="llm-requests", service="llm", reads=REQUESTS, attempts=5)
 EGRESS_READY = Consumer(name="egress-ready", service="egress", reads=READY, slots=256, attempts=60)
-EGRESS_MISSED = Consumer(name="egress-missed", service="egress", reads=MISSED, attempts=1)
+EGRESS_MISSED = Consumer(name="egress-missed", service="egress", reads=MISSED, attempts=3)
 CONSUMERS: tuple[Consumer[Event], ...] = (
     MODERATION_INBOUND,
     MODERATION_DRAFTS,
@@ -249,6 +249,21 @@ CONSUMERS: tuple[Consumer[Event], ...] = (
     EGRESS_READY,
     EGRESS_MISSED,
 )  # type: ignore[assignment]  # as above
+
+
+GIVEN_UP = Subject(
+    "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.{stream}.{consumer}",
+    events.GivenUp,
+    DEAD,
+    "the broker",
+    "an event that it delivers no more, as nobody acknowledged it",
+)
+UNDERTAKERS = tuple(
+    Consumer(name=f"{service}-given-up", service=service, reads=GIVEN_UP, slots=4)
+    for service in dict.fromkeys(consumer.service for consumer in CONSUMERS)
+)
+"""One for each service that consumes: it buries what the broker gave up of the service's events."""
+DURABLES: tuple[Consumer[Any], ...] = (*CONSUMERS, *UNDERTAKERS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -313,10 +328,12 @@ TOKENS = Bucket(
 )
 ANSWERS = Bucket(
     name="answers",
-    key="<route>.<hash>",
-    keeps="cached answers to frequent, context-free questions",
-    ttl=DAY,
-    written_by=("llm",),
+    key="<account>.<shelf>.<question>",
+    keeps="answers to context-free questions, pinned ones for good; leases of who fetches one",
+    ttl=30 * DAY,  # the most that `[cache] ttl` may be: each document has a lifetime of its own
+    max_value=128 * 1024,
+    max_bytes=256 * MIB,
+    written_by=("llm", "operators"),
 )
 POLICY = Bucket(
     name="policy",

@@ -9,6 +9,7 @@ to repeat.
 import asyncio
 import contextlib
 import logging
+import math
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
@@ -119,7 +120,6 @@ class Worker(Generic[E]):
         *,
         on_buried: Callable[[Buried], Yields] | None = None,
         slots: int | None = None,
-        on_lost: Callable[[], None] | None = None,
     ) -> None:
         self._bus = bus
         self._consumer = consumer
@@ -134,7 +134,6 @@ class Worker(Generic[E]):
             consumer=consumer.name,
             slots=slots or consumer.slots,
             handle=self._start,
-            on_lost=on_lost,
         )
 
     async def run(self) -> None:
@@ -237,13 +236,18 @@ class Worker(Generic[E]):
                 raise result
 
     async def _publish(self, item: Event | Outgoing) -> None:
-        if isinstance(item, Outgoing):
-            if item.due_ms is not None:
-                await self._bus.schedule(item.event, due_ms=item.due_ms, parent=item.parent)
-            else:
-                await self._bus.publish_event(item.event, parent=item.parent)
+        """Publish one event, however long a full stream or an absent broker makes us wait.
+
+        The event in hand stays ours meanwhile (it is beaten for), its slot stays taken, and so less
+        is pulled: that is the back-pressure. Giving it back would spend its attempts on waiting.
+        """
+        item = item if isinstance(item, Outgoing) else Outgoing(item)
+        if item.due_ms is None:
+            await self._bus.publish_event(item.event, parent=item.parent, deadline=math.inf)
         else:
-            await self._bus.publish_event(item)
+            await self._bus.schedule(
+                item.event, due_ms=item.due_ms, parent=item.parent, deadline=math.inf
+            )
 
     async def _conclude(self, raw: Raw, meta: Metadata, settlement: Settlement) -> None:
         match settlement:
@@ -257,28 +261,38 @@ class Worker(Generic[E]):
                 await self._bury(raw, meta, reason)
 
     async def _bury(self, raw: Raw, meta: Metadata, reason: str) -> None:
-        telemetry.BURIED.labels(self._consumer.name).inc()
         buried = Buried(raw.subject, raw.data, meta.sequence, reason)
-        letter = DeadLetter(
-            id=f"dead:{self._consumer.name}:{meta.sequence}",
-            account=_account_of(raw.data),
-            subject=raw.subject,
-            stream=self._consumer.reads.stream.name,
-            sequence=meta.sequence,
-            consumer=self._consumer.name,
-            reason=reason,
-            attempts=meta.attempt,
-            body=raw.data,
-            headers=dict(raw.headers or {}),
-        )
         try:
-            if self._on_buried is not None:
-                await self._publish_all(self._on_buried(buried))
-            await self._bus.publish_event(letter)
-        except TransientError:
-            await self._bus.tell(raw.reply, b'-NAK {"delay": 2000000000}')
-            return
+            await self._publish_all(self.last_words(buried))
+        except Exception as error:
+            # Whoever waits for it may wait in vain, but the letter must not be lost as well.
+            fields = {"consumer": self._consumer.name, "sequence": meta.sequence}
+            log.error("burial.untold", extra=fields, exc_info=error)
+        letter = self.letter(buried, headers=raw.headers or {}, attempts=meta.attempt)
+        await self._publish(Outgoing(letter))
         await self._bus.tell(raw.reply, b"+TERM")
+
+    async def last_words(self, buried: Buried) -> Yields:
+        """Yield what tells whoever waits for an event that it is given up."""
+        telemetry.BURIED.labels(self._consumer.name).inc()
+        if self._on_buried is not None:
+            async for item in self._on_buried(buried):
+                yield item
+
+    def letter(self, buried: Buried, *, headers: Mapping[str, str], attempts: int) -> DeadLetter:
+        """Return the dead letter of an event of this consumer."""
+        return DeadLetter(
+            id=f"dead:{self._consumer.name}:{buried.sequence}",
+            account=_account_of(buried.body),
+            subject=buried.subject,
+            stream=self._consumer.reads.stream.name,
+            sequence=buried.sequence,
+            consumer=self._consumer.name,
+            reason=buried.reason,
+            attempts=attempts,
+            body=buried.body,
+            headers=dict(headers),
+        )
 
     def _report(
         self,

@@ -10,13 +10,11 @@ One turn is in flight at a time, and within it one delivery: that gives order pe
 locks, partitions or sticky replicas.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from msgspec import Struct, structs
+from msgspec import structs
 from queqiao_common import ids
 from queqiao_common.events import (
-    CompletionRequest,
     Delivery,
     DeliveryResult,
     Event,
@@ -27,30 +25,18 @@ from queqiao_common.events import (
     Verdict,
     Waiting,
 )
-from queqiao_common.settings import ContextSettings
 from queqiao_common.worker import Outgoing
 
-from queqiao_context.document import Arrival, Asked, Conversation, Piece, Turn
-from queqiao_context.prompt import build_prompt
+from queqiao_context.document import VERSION, Arrival, Asked, Conversation, Piece, Turn
+from queqiao_context.outbox import news, outbox, turn_id_of
+from queqiao_context.rules import Rules
 
-MARGIN_MS = 1500
-"""What the model's deadline leaves for its last words to arrive before the turn's own deadline."""
 MAX_WAITING = 24
 """Open requests remembered for one turn; WeChat itself keeps a callback for 15 s at most."""
 GIVEN_UP = 1 << 30
 """The attempt of a turn that has timed out: no model run is newer."""
-
-
-class Rules(Struct, frozen=True, kw_only=True):
-    """What the state machine is told of one account, and of now."""
-
-    settings: ContextSettings
-    passive_only: bool
-    persona: str
-    route: str
-    welcome: str
-    epoch: str
-    now_ms: int
+GRACE_MS = 5000
+"""How long after its deadline a turn is still expected to be ended by its timer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +49,16 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """All sequences of a conversation's inbound messages after `after`, up to `upto`."""
+    """All sequences of a conversation's inbound messages after `after`, up to `upto`.
+
+    `verdicts` are what moderation has stored about them. As a rule they are on their way to us
+    anyway; where the document was lost, or its stream restored, they came long ago.
+    """
 
     after: int
     upto: int
     sequences: tuple[int, ...]
+    verdicts: tuple[Arrival, ...] = ()
 
     def covers(self, gap: "Gap") -> bool:
         """Whether nothing in the gap is unknown to this chain."""
@@ -83,6 +74,10 @@ class Gap(Exception):  # noqa: N818 - an answer, not an accident
         self.upto = upto
 
 
+class Doubt(Exception):  # noqa: N818 - a question, not an accident
+    """The document was written in another epoch than `Rules.epoch`: which of them is over?"""
+
+
 # -- a message ------------------------------------------------------------------------------
 
 
@@ -93,17 +88,21 @@ def absorb(
     rules: Rules,
     *,
     traceparent: str = "",
+    sure: bool = False,
 ) -> Step:
     """Take in a screened message, and every later one that was waiting for it.
 
     A message is absorbed only when all earlier ones of the conversation are: two moderation
-    replicas must not swap two quick messages.
+    replicas must not swap two quick messages. `sure` says that `Rules.epoch` was read just now.
 
     Raises:
         Gap: `chain` does not cover what lies between the cursor and the latest arrival.
+        Doubt: the epoch of the document is not the one we know, and we are not sure of ours.
     """
-    talk = talk or Conversation(account=screened.account, conv=screened.conv)
+    talk = talk or _begun(screened, rules)
     if talk.epoch != rules.epoch:
+        if not sure:
+            raise Doubt
         talk = structs.replace(talk, epoch=rules.epoch, cursor=0, early=())
     if screened.sequence <= talk.cursor:
         return Step(None, outbox(talk, rules))
@@ -111,16 +110,31 @@ def absorb(
     gap = Gap(talk.cursor, latest)
     if chain is None or not chain.covers(gap):
         raise gap
-    before = talk
-    arrivals = {arrival.screened.sequence: arrival for arrival in talk.early}
+    before, is_late = talk, _is_late(talk, rules)
+    if is_late:
+        talk = _given_up(talk, rules)
+    arrivals = {one.screened.sequence: one for one in (*chain.verdicts, *talk.early)}
     arrivals.setdefault(screened.sequence, Arrival(screened=screened, traceparent=traceparent))
     for sequence in chain.sequences:
         if sequence > talk.cursor:
             if sequence not in arrivals:
                 break
             talk = _take(talk, arrivals.pop(sequence), rules)
-    talk = structs.replace(talk, early=tuple(arrivals[one] for one in sorted(arrivals)))
-    return _advance(before, talk, rules)
+    early = tuple(arrivals[one] for one in sorted(arrivals) if one > talk.cursor)
+    step = _advance(before, structs.replace(talk, early=early), rules)
+    return _with_outbox(step, rules) if is_late else step
+
+
+def _begun(screened: ScreenedMessage, rules: Rules) -> Conversation:
+    return Conversation(
+        account=screened.account,
+        conv=screened.conv,
+        version=VERSION,
+        epoch=rules.epoch,
+        # Not from 0: had there been a document that is lost, its turns would be numbered again,
+        # and what they publish would be taken for repeats. No turn's number exceeds its sequence.
+        turns=screened.sequence - 1,
+    )
 
 
 def _take(talk: Conversation, arrival: Arrival, rules: Rules) -> Conversation:
@@ -214,7 +228,7 @@ def record(talk: Conversation | None, piece: ScreenedSegment, rules: Rules) -> S
     one left unreleased is dropped, and of the newer one what was already said is skipped.
     """
     turn = talk.turn if talk else None
-    if talk is None or turn is None or _turn_id(talk, turn) != piece.turn_id:
+    if talk is None or turn is None or turn_id_of(talk, turn) != piece.turn_id:
         return Step(None, outbox(talk, rules))
     if piece.attempt < turn.attempt or (piece.attempt > turn.attempt and _is_whole(turn)):
         return Step(None, outbox(talk, rules))
@@ -291,12 +305,35 @@ def _close(talk: Conversation, turn: Turn, rules: Rules) -> Conversation:
 def expire(talk: Conversation | None, timeout: TurnTimeout, rules: Rules) -> Step:
     """Answer a turn whose model has not finished in time with the apology, and close it."""
     turn = talk.turn if talk else None
-    if talk is None or turn is None or _turn_id(talk, turn) != timeout.turn_id:
+    if talk is None or turn is None or turn_id_of(talk, turn) != timeout.turn_id:
         return Step(None, outbox(talk, rules))
-    if turn.final is not None or rules.now_ms < turn.deadline_ms - 1000:
+    if rules.now_ms < turn.deadline_ms - 1000:
         return Step(None, outbox(talk, rules))
+    return _with_outbox(_advance(talk, _given_up(talk, rules), rules), rules)
+
+
+def _given_up(talk: Conversation, rules: Rules) -> Conversation:
+    """End the turn with the apology, unless all of its answer is here and is being delivered."""
+    turn = talk.turn
+    if turn is None or _is_whole(turn):
+        return talk
     ended = structs.replace(_ended(turn, rules.settings.apology), attempt=GIVEN_UP)
-    return _advance(talk, structs.replace(talk, turn=ended), rules)
+    return structs.replace(talk, turn=ended)
+
+
+def due_ms(talk: Conversation, rules: Rules) -> int | None:
+    """Return when what is in flight should be over; None where nothing is."""
+    if talk.turn is not None:
+        return talk.turn.deadline_ms
+    if talk.out is not None:
+        return talk.active_ms + int(rules.settings.turn_timeout * 1000)
+    return None
+
+
+def _is_late(talk: Conversation, rules: Rules) -> bool:
+    """Whether a timer or a publication must have been lost, so that nobody else will go on."""
+    due = due_ms(talk, rules)
+    return due is not None and rules.now_ms > due + GRACE_MS
 
 
 # -- what follows ---------------------------------------------------------------------------
@@ -311,7 +348,12 @@ def _advance(before: Conversation, talk: Conversation, rules: Rules) -> Step:
         talk = after
     if talk == before:
         return Step(None, outbox(talk, rules))
-    return Step(talk, _news(before, talk, rules))
+    return Step(talk, news(before, talk, rules))
+
+
+def _with_outbox(step: Step, rules: Rules) -> Step:
+    """Publish all that is pending, not only what is new: what was lost is thereby replaced."""
+    return step if step.document is None else Step(step.document, outbox(step.document, rules))
 
 
 def _collect(talk: Conversation) -> Conversation | None:
@@ -351,16 +393,17 @@ def _release(talk: Conversation, rules: Rules) -> Conversation | None:
         said="\n\n".join(filter(None, (turn.said, text if ready[0].ai else ""))),
     )
     out = Delivery(
-        id=f"{_turn_id(talk, turn)}.{turn.deliveries}",
+        id=f"{turn_id_of(talk, turn)}.{turn.deliveries}",
         account=talk.account,
         conv=talk.conv,
         openid=talk.openid,
-        turn_id=_turn_id(talk, turn),
+        turn_id=turn_id_of(talk, turn),
         kind="answer" if ready[0].ai else "notice",
         text=text,
         final=turn.final == last,
         ai=ready[0].ai,
         waiting=turn.waiting,
+        parked=talk.parked,
     )
     return structs.replace(talk, turn=turn, out=out)
 
@@ -406,71 +449,3 @@ def _open(talk: Conversation, rules: Rules) -> Conversation | None:
         history=() if silent else talk.history,
         active_ms=rules.now_ms,
     )
-
-
-# -- the outbox -----------------------------------------------------------------------------
-
-
-def outbox(talk: Conversation | None, rules: Rules) -> tuple[Event | Outgoing, ...]:
-    """Return everything that the document says is not yet known to have been handled.
-
-    An entry leaves by the event that proves it was handled: a piece of the answer proves the
-    request, the result proves the delivery.
-    """
-    if talk is None:
-        return ()
-    pending: list[Event | Outgoing] = []
-    if talk.turn is not None and talk.turn.attempt == 0 and talk.turn.kind == "question":
-        pending += _question(talk, talk.turn, rules)
-    if talk.out is not None:
-        parent = _parent(talk.turn.traceparent) if talk.turn else None
-        pending.append(Outgoing(talk.out, parent=parent))
-    return tuple(pending)
-
-
-def _news(before: Conversation, after: Conversation, rules: Rules) -> tuple[Event | Outgoing, ...]:
-    """Return what entered the outbox between two states of a document."""
-    news: list[Event | Outgoing] = []
-    turn = after.turn
-    if turn is not None and turn.kind == "question" and turn.number > before.turns:
-        news += _question(after, turn, rules)
-    if after.out is not None and (before.out is None or before.out.id != after.out.id):
-        opened = turn is not None and turn.number > before.turns
-        parent = _parent(turn.traceparent) if turn is not None and opened else None
-        news.append(Outgoing(after.out, parent=parent))
-    return tuple(news)
-
-
-def _question(talk: Conversation, turn: Turn, rules: Rules) -> Sequence[Outgoing]:
-    """The request for a completion, and the timer that ends the turn without one."""
-    turn_id, parent = _turn_id(talk, turn), _parent(turn.traceparent)
-    request = CompletionRequest(
-        id=f"req:{turn_id}",
-        account=talk.account,
-        conv=talk.conv,
-        turn_id=turn_id,
-        route=rules.route,
-        deadline_ms=turn.deadline_ms - MARGIN_MS,
-        prompt=build_prompt(
-            persona=rules.persona,
-            history=talk.history,
-            question=turn.question,
-            max_messages=rules.settings.max_messages,
-            max_tokens=rules.settings.max_tokens,
-        ),
-    )
-    timeout = TurnTimeout(
-        id=f"due:{turn_id}", account=talk.account, conv=talk.conv, turn_id=turn_id
-    )
-    return (
-        Outgoing(request, parent=parent),
-        Outgoing(timeout, parent=parent, due_ms=turn.deadline_ms),
-    )
-
-
-def _turn_id(talk: Conversation, turn: Turn) -> str:
-    return ids.turn_id(account=talk.account, conv=talk.conv, number=turn.number)
-
-
-def _parent(traceparent: str) -> dict[str, str] | None:
-    return {"traceparent": traceparent} if traceparent else None

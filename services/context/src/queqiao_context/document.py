@@ -1,15 +1,26 @@
 """The conversation as it is stored: one document for each user of an account.
 
 Stored documents outlive releases, so the rules of events hold here too: new fields have defaults,
-and none is renamed.
+and none is renamed. During an upgrade a replica of the older release drops the new fields of what
+it rewrites: they must be such that this costs nothing. What cannot be said like that raises
+`VERSION`, with a step that brings older documents up to date as they are read.
 """
 
-from typing import Literal
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
+import msgspec
 from msgspec import Struct
+from queqiao_common.errors import TransientError
 from queqiao_common.events import Delivery, Prompt, ScreenedMessage, Waiting
 
 Kind = Literal["question", "notice", "reset"]
+Table = dict[str, Any]
+Steps = Mapping[int, Callable[[Table], Table]]
+
+VERSION = 1
+STEPS: Steps = {}
+"""How a document of version n becomes one of n + 1."""
 
 
 class Asked(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -71,7 +82,7 @@ class Conversation(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     account: str
     conv: str
-    version: int = 1
+    version: int = 1  # absent from the first release's documents, so it stays the default
     openid: str = ""
     epoch: str = ""
     cursor: int = 0
@@ -89,3 +100,30 @@ class Conversation(Struct, frozen=True, kw_only=True, omit_defaults=True):
     def key(self) -> str:
         """Where it is stored."""
         return f"{self.account}.{self.conv}"
+
+
+class _Stored(Struct):
+    version: int = 1
+
+
+_version = msgspec.json.Decoder(_Stored).decode
+_decode = msgspec.json.Decoder(Conversation).decode
+
+
+def read(body: bytes, *, version: int = VERSION, steps: Steps = STEPS) -> Conversation:
+    """Decode a stored conversation, whichever release wrote it.
+
+    Raises:
+        TransientError: a newer release wrote it; one of its replicas shall handle the event.
+    """
+    found = _version(body).version
+    if found > version:
+        raise TransientError(
+            f"a conversation of version {found}: known here are {version}", after=1
+        )
+    if found == version:
+        return _decode(body)
+    table: Table = msgspec.json.decode(body)
+    for number in range(found, version):
+        table = steps[number](table) | {"version": number + 1}
+    return msgspec.convert(table, Conversation)

@@ -1,9 +1,10 @@
 """Context's handlers: read, let the state machine decide, write by compare-and-swap, publish."""
 
-from collections.abc import AsyncIterator, Callable
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Protocol
 
-from queqiao_common import telemetry
+from queqiao_common import ids, telemetry
 from queqiao_common.errors import BrokerUnavailable
 from queqiao_common.events import (
     DeliveryResult,
@@ -17,8 +18,10 @@ from queqiao_common.settings import Config
 from queqiao_common.worker import Outgoing, Received
 
 from queqiao_context import conversation
-from queqiao_context.conversation import Chain, Gap, Rules, Step
+from queqiao_context.conversation import Chain, Doubt, Gap, Step
 from queqiao_context.document import Conversation
+from queqiao_context.rules import Rules
+from queqiao_context.watch import AGAIN_MS, Watch
 
 Yields = AsyncIterator[Event | Outgoing]
 
@@ -26,8 +29,11 @@ Yields = AsyncIterator[Event | Outgoing]
 class Inbound(Protocol):
     """Reads the order in which a user's messages were accepted."""
 
-    async def sequences(self, *, account: str, conv: str, after: int, upto: int) -> tuple[int, ...]:
-        """Return the sequences of the conversation's messages in `(after, upto]`."""
+    async def epoch(self, *, fresh: bool = False) -> str:
+        """Return which stream the sequences count in; `fresh` asks the broker."""
+
+    async def chain(self, *, account: str, conv: str, gap: Gap) -> Chain:
+        """Return the conversation's messages in a gap."""
 
 
 class Context:
@@ -39,21 +45,19 @@ class Context:
         config: Config,
         conversations: Documents[Conversation],
         inbound: Inbound,
-        epoch: str,
+        publish: Callable[[Event], Awaitable[object]],
         now_ms: Callable[[], int],
     ) -> None:
         self._config = config
         self._conversations = conversations
         self._inbound = inbound
-        self._epoch = epoch
+        self._publish = publish
         self._now_ms = now_ms
+        self._watch = Watch()
 
     async def absorb(self, received: Received[ScreenedMessage]) -> Yields:
         """Take in what a user said."""
-        screened = received.event
-        rules = self._rules(screened.account)
-        traceparent = telemetry.current_headers().get("traceparent", "")
-        step = await self._absorb(screened, rules, traceparent, None)
+        step = await self._absorbed(received.event)
         for item in step.publish:
             yield item
 
@@ -80,20 +84,45 @@ class Context:
         for item in step.publish:
             yield item
 
+    async def look_after(self) -> None:
+        """End, or set going again, what should have ended by now: its timer must be lost."""
+        now_ms = self._now_ms()
+        for key in self._watch.take(now_ms):
+            talk = (await self._conversations.get(key)).value
+            due = None if talk is None else conversation.due_ms(talk, self._rules(talk.account))
+            if talk is None or due is None or due > now_ms:
+                self._watch.note(key, due)
+                continue
+            turn = ids.turn_id(account=talk.account, conv=talk.conv, number=talk.turns)
+            late = f"late:{turn}:{now_ms // AGAIN_MS}"
+            timeout = TurnTimeout(id=late, account=talk.account, conv=talk.conv, turn_id=turn)
+            await self._publish(timeout)
+
+    async def _absorbed(self, screened: ScreenedMessage) -> Step:
+        with contextlib.suppress(Doubt):
+            step = await self._absorb(screened, await self._inbound.epoch(), None)
+            if step.document is not None:
+                return step
+        # Absorbed before; or numbered by a stream that was created anew behind our back.
+        fresh = await self._inbound.epoch(fresh=True)
+        return await self._absorb(screened, fresh, None, sure=True)
+
     async def _absorb(
-        self, screened: ScreenedMessage, rules: Rules, traceparent: str, chain: Chain | None
+        self, screened: ScreenedMessage, epoch: str, chain: Chain | None, *, sure: bool = False
     ) -> Step:
         """Decide with the chain at hand; where it falls short, read it and decide again."""
+        rules = self._rules(screened.account, epoch=epoch)
+        traceparent = telemetry.current_headers().get("traceparent", "")
         try:
             return await self._change(
                 screened,
                 lambda talk: conversation.absorb(
-                    talk, screened, chain, rules, traceparent=traceparent
+                    talk, screened, chain, rules, traceparent=traceparent, sure=sure
                 ),
             )
         except Gap as gap:
             read = await self._chain(screened, gap)
-        return await self._absorb(screened, rules, traceparent, read)
+        return await self._absorb(screened, epoch, read, sure=sure)
 
     async def _change(
         self,
@@ -104,18 +133,20 @@ class Context:
             step = decide(talk)
             return step.document, step
 
-        return await self._conversations.update(f"{event.account}.{event.conv}", change)
+        step = await self._conversations.update(f"{event.account}.{event.conv}", change)
+        if step.document is not None:
+            due = conversation.due_ms(step.document, self._rules(event.account))
+            self._watch.note(step.document.key, due)
+        return step
 
     async def _chain(self, screened: ScreenedMessage, gap: Gap) -> Chain:
-        sequences = await self._inbound.sequences(
-            account=screened.account, conv=screened.conv, after=gap.after, upto=gap.upto
-        )
-        if screened.sequence not in sequences and screened.sequence > gap.after:
+        chain = await self._inbound.chain(account=screened.account, conv=screened.conv, gap=gap)
+        if screened.sequence not in chain.sequences and screened.sequence > gap.after:
             # A replica of the stream that lags; the event itself proves that the message is there.
             raise BrokerUnavailable("the inbound stream does not show a message we were told of")
-        return Chain(gap.after, gap.upto, sequences)
+        return chain
 
-    def _rules(self, account_id: str) -> Rules:
+    def _rules(self, account_id: str, *, epoch: str = "") -> Rules:
         config = self._config
         account = config.account(account_id)
         persona = config.persona(account.persona if account else "assistant")
@@ -125,6 +156,6 @@ class Context:
             persona=persona.prompt,
             route=persona.route,
             welcome=account.welcome if account else "",
-            epoch=self._epoch,
+            epoch=epoch,
             now_ms=self._now_ms(),
         )

@@ -1,0 +1,220 @@
+"""The handlers around the state machine: lost streams, lost documents, lost timers."""
+
+from dataclasses import dataclass, field
+
+import pytest
+from msgspec import structs
+from queqiao_common import bus as bus_module
+from queqiao_common import provision
+from queqiao_common.events import CompletionRequest, Delivery, Event, TurnTimeout
+from queqiao_common.settings import Config, ContextSettings, Nats
+from queqiao_common.testing import (
+    ACCOUNT,
+    CONV,
+    NOW_MS,
+    MemoryDocuments,
+    inbound,
+    published,
+    received,
+    screened,
+)
+from queqiao_common.topology import CHAT
+from queqiao_context import store
+from queqiao_context.conversation import Chain, Gap
+from queqiao_context.document import Arrival
+from queqiao_context.service import Context
+from queqiao_context.store import InboundStream
+from queqiao_context.watch import PATIENCE_MS
+
+KEY = f"{ACCOUNT}.{CONV}"
+TIMEOUT_MS = int(ContextSettings().turn_timeout * 1000)
+
+
+@dataclass
+class FakeStream:
+    """One conversation's inbound messages; `known` is the epoch that is not asked for again."""
+
+    epochs: dict[bool, str] = field(default_factory=lambda: {False: "e1", True: "e1"})
+    stored: dict[int, Arrival | None] = field(default_factory=dict)
+
+    async def epoch(self, *, fresh: bool = False) -> str:
+        if fresh:
+            self.epochs[False] = self.epochs[True]
+        return self.epochs[fresh]
+
+    async def chain(self, *, account: str, conv: str, gap: Gap) -> Chain:
+        sequences = tuple(one for one in sorted(self.stored) if gap.after < one <= gap.upto)
+        verdicts = tuple(found for one in sequences if (found := self.stored[one]))
+        return Chain(gap.after, gap.upto, sequences, verdicts)
+
+    def create_anew(self) -> None:
+        """As another process would: nothing tells this replica."""
+        self.epochs[True] = "e2"
+        self.stored.clear()
+
+
+@dataclass
+class Setting:
+    stream: FakeStream = field(default_factory=FakeStream)
+    documents: MemoryDocuments = field(default_factory=MemoryDocuments)
+    sent: list[Event] = field(default_factory=list)
+    now_ms: int = NOW_MS
+
+    def replica(self) -> Context:
+        async def publish(event):
+            self.sent.append(event)
+
+        return Context(
+            config=Config(),
+            conversations=self.documents,
+            inbound=self.stream,
+            publish=publish,
+            now_ms=lambda: self.now_ms,
+        )
+
+    async def say(self, context: Context, sequence: int, text: str = "问") -> list[Event]:
+        said = screened(inbound(text, msgid=f"m_{sequence}_{text}"), sequence=sequence)
+        self.stream.stored.setdefault(sequence, None)
+        return await published(context.absorb(received(said)))
+
+
+def asked(events: list[Event]) -> list[str]:
+    return [one.prompt[-1].content for one in events if isinstance(one, CompletionRequest)]
+
+
+async def settled(setting: Setting, context: Context) -> None:
+    """Forget the turn, as if it had been answered."""
+    found = await setting.documents.get(KEY)
+    quiet = structs.replace(found.value, turn=None, out=None, queue=())
+    await setting.documents.put(KEY, quiet, revision=found.revision)
+
+
+async def test_a_question_numbered_by_a_new_stream_is_not_taken_for_an_old_one():
+    """Its sequence is below the cursor of the stream that was lost: it would be swallowed."""
+    setting = Setting()
+    context = setting.replica()
+    await setting.say(context, 500)
+    await settled(setting, context)
+    setting.stream.create_anew()
+
+    assert asked(await setting.say(context, 2, "流没了以后")) == ["流没了以后"]
+    assert (await setting.documents.get(KEY)).value.epoch == "e2"
+
+
+async def test_a_replica_that_does_not_know_of_the_new_stream_asks_before_it_resets_anything():
+    """Else two replicas would each reset what the other has written, and answer twice."""
+    setting = Setting()
+    before, after = setting.replica(), setting.replica()
+    await setting.say(before, 500)
+    await settled(setting, before)
+    setting.stream.create_anew()
+    setting.stream.epochs[False] = "e2"
+    await setting.say(after, 2)
+    await settled(setting, after)
+
+    setting.stream.epochs[False] = "e1"
+    assert asked(await setting.say(before, 5, "下一句")) == ["下一句"]
+    assert (await setting.documents.get(KEY)).value.cursor == 5
+
+
+async def test_after_its_document_was_lost_a_conversation_goes_on():
+    """The messages before this one will not be delivered again: who waits for them waits for ever.
+
+    They may be answered a second time; that is what a lost document costs.
+    """
+    setting = Setting()
+    context = setting.replica()
+    await setting.say(context, 1, "第一句")
+    setting.stream.stored[1] = Arrival(screened=screened(inbound("第一句"), sequence=1))
+    await setting.documents.delete(KEY)
+
+    assert asked(await setting.say(setting.replica(), 2, "第二句")) == ["第一句\n第二句"]
+
+
+async def test_a_turn_after_a_lost_document_has_an_id_of_its_own():
+    """Under an old id its request would be dropped as a repeat, its reply taken for delivered."""
+    setting = Setting()
+    before = await setting.say(setting.replica(), 1)
+    await setting.documents.delete(KEY)
+    setting.stream.stored.clear()
+
+    after = await setting.say(setting.replica(), 2)
+
+    assert {event.id for event in before}.isdisjoint({event.id for event in after})
+
+
+async def test_a_turn_whose_timer_is_lost_is_ended_all_the_same():
+    """Nobody writes, no model answers, no timer fires: the user would wait for ever."""
+    setting = Setting()
+    context = setting.replica()
+    await setting.say(context, 1)
+
+    setting.now_ms += TIMEOUT_MS + PATIENCE_MS
+    await context.look_after()
+
+    [timeout] = setting.sent
+    assert isinstance(timeout, TurnTimeout)
+    [apology] = await published(context.expire(received(timeout)))
+    assert isinstance(apology, Delivery)
+    assert apology.text == ContextSettings().apology
+
+
+async def test_a_turn_that_ended_elsewhere_is_left_alone():
+    setting = Setting()
+    context = setting.replica()
+    await setting.say(context, 1)
+    await settled(setting, context)
+
+    setting.now_ms += TIMEOUT_MS + PATIENCE_MS
+    await context.look_after()
+
+    assert setting.sent == []
+
+
+@pytest.fixture
+async def bus(broker):
+    bus = await bus_module.connect(Nats(url=broker.url), "test")
+    await provision.apply(bus)
+    yield bus
+    await bus.close()
+
+
+async def store_messages(bus, *texts):
+    for number, text in enumerate(texts, start=1):
+        message = inbound(text, msgid=f"m_{number}")
+        ack = await bus.publish_event(message)
+        await bus.publish_event(screened(message, sequence=ack.seq))
+    return ack.seq
+
+
+@pytest.mark.broker
+async def test_the_chain_holds_the_messages_in_order_and_what_was_said_of_them(bus):
+    last = await store_messages(bus, "一", "二", "三")
+
+    chain = await InboundStream(bus).chain(account=ACCOUNT, conv=CONV, gap=Gap(0, last))
+
+    assert chain.sequences == (1, 3, 5)
+    assert [one.screened.text for one in chain.verdicts] == ["一", "二", "三"]
+
+
+@pytest.mark.broker
+async def test_a_conversation_without_a_cursor_does_not_look_back_for_ever(bus, monkeypatch):
+    """A lost document must not have the questions of three days answered again."""
+    monkeypatch.setattr(store, "LOOKBACK_MS", 0)
+    last = await store_messages(bus, "一", "二", "三")
+
+    chain = await InboundStream(bus).chain(account=ACCOUNT, conv=CONV, gap=Gap(0, last))
+
+    assert chain.sequences == (last,)
+
+
+@pytest.mark.broker
+async def test_the_epoch_is_read_again_after_the_stream_was_lost(bus):
+    stream = InboundStream(bus)
+    before = await stream.epoch()
+    await bus.api(f"STREAM.DELETE.{CHAT.name}")
+    await provision.apply(bus)
+
+    assert await stream.epoch() == before
+    bus.missing()  # as the consumer's loop says it
+    assert await stream.epoch() != before

@@ -1,0 +1,64 @@
+"""A full stream is passed on to the user as patience, waited for inside, and then forgotten."""
+
+from functools import partial
+
+import pytest
+from queqiao_common.testing import eventually
+from queqiao_testbed.configuration import Options
+from queqiao_testbed.system import running
+
+pytestmark = pytest.mark.broker
+
+BUSY = "忙不过来"
+TINY = Options(
+    settings={
+        "nats": {"stream_bytes": 1e-4},  # 210 kB of what users say
+        "ingress": {"busy": BUSY},
+        "moderation": {"messages_per_minute": 0},
+    }
+)
+WAITING = "publish.waiting"
+
+
+@pytest.mark.parametrize("account", ["auto", "sub"])
+async def test_users_are_asked_for_patience_while_there_is_no_room_and_then_answered(
+    account, own_broker, bus, tmp_path, answered, fill
+):
+    """`success` would be a lie, and an error would show the user an error."""
+    async with running(tmp_path, broker_url=own_broker.url, options=TINY) as system:
+        await fill("chat.inbound.filler.x")
+
+        await system.say(account, "p1", "挤得进去吗")
+        await answered(system, account, "p1", BUSY)
+
+        await bus.api("STREAM.PURGE.CHAT", {"filter": "chat.inbound.filler.>"})
+        await system.say(account, "p1", "现在呢")
+        await answered(system, account, "p1", "现在呢")
+
+
+def has_waited(system, before):
+    return system.logs().count(WAITING) > before
+
+
+@pytest.mark.slow
+async def test_services_wait_for_room_inside_and_lose_and_double_nothing(
+    own_broker, bus, tmp_path, answered, fill
+):
+    async with running(tmp_path, broker_url=own_broker.url, options=TINY) as system:
+        full = {
+            "LLM": "llm.request.filler",
+            "REPLY": "reply.draft.filler",
+            "KV_conversations": "$KV.conversations.filler",
+        }
+        for number, (stream, subject) in enumerate(full.items(), start=1):
+            question, user = f"第{number}问", f"i{number}"
+            before = system.logs().count(WAITING)
+            await fill(subject)
+            await system.say("active", user, question)
+            await eventually(partial(has_waited, system, before), within=20)
+
+            await bus.api(f"STREAM.PURGE.{stream}", {"filter": f"{subject}.>"})
+
+            await answered(system, "active", user, question)
+            assert len(await system.replies("active", user)) == 1, stream
+        assert '"outcome": "bury"' not in system.logs()

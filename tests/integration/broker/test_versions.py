@@ -1,0 +1,94 @@
+"""Two releases of every service side by side, and events of every release there was."""
+
+import asyncio
+from pathlib import Path
+
+import msgspec
+import pytest
+from queqiao_cli.dead import letters
+from queqiao_common.events import EVENT_TYPES, DeadLetter
+from queqiao_common.testing import eventually
+from queqiao_common.topology import CONSUMERS, CONVERSATIONS, SERVICES, SUBJECT_OF
+from queqiao_testbed.configuration import Options
+from queqiao_testbed.ledger import judge, mark
+from queqiao_testbed.system import running
+
+pytestmark = pytest.mark.broker
+
+GOLDEN = sorted(Path(__file__).parents[2].glob("golden/*/*.json"))
+TYPES = {kind.__name__: kind for kind in EVENT_TYPES}
+NO_LIMIT = Options(settings={"moderation": {"messages_per_minute": 0}})
+
+
+async def test_two_releases_side_by_side_answer_every_question_once(
+    own_broker, bus, tmp_path, variant
+):
+    """An upgrade replaces one replica after the other: for minutes both read what both write."""
+    options = NO_LIMIT
+    async with running(tmp_path, broker_url=own_broker.url, replicas=2, options=options) as system:
+        for service in SERVICES:
+            await asyncio.to_thread(system.replica(service, 1).stop)
+            newer = variant(system, own_broker.url, service, "newer.py", service, number=1)
+            system.children[service][1] = newer
+            newer.start()
+        await system.ready()
+        asked = {}
+        for number in range(60):
+            user = f"v{number % 10}"
+            asked.setdefault(user, []).append(mark(user, number))
+            await system.say("auto" if number % 3 else "active", user, f"{mark(user, number)} 在吗")
+
+        async def verdict():
+            seen = {}
+            for entry in [*await system.transcript("auto"), *await system.transcript("active")]:
+                seen.setdefault(entry["user"], []).append(entry)
+            result = judge(asked, seen, apology="没能答上来")
+            return None if result.lost else result
+
+        result = await eventually(verdict, within=60.0, every=0.5)
+        logs = [system.replica(service, 1).log.read_text() for service in SERVICES]
+        document = await bus.api(
+            f"STREAM.MSG.GET.{CONVERSATIONS.stream}", {"seq": 1, "next_by_subj": "$KV.>"}
+        )
+
+    assert not result.doubled, str(result)
+    assert not result.crossed, str(result)
+    assert result.apologies == 0
+    assert document
+    assert all("event.handled" in log for log in logs[1:]), "the newer replicas had no work"
+
+
+class Progress(msgspec.Struct):
+    num_pending: int
+    num_ack_pending: int
+
+
+async def test_the_events_of_every_release_are_handled(own_broker, bus, tmp_path, answered):
+    """As they lie in the streams when a new release starts: none may be buried."""
+    async with running(tmp_path, broker_url=own_broker.url, options=NO_LIMIT) as system:
+        await system.say("active", "g1", "先认识一下")
+        await answered(system, "active", "g1", "先认识一下")
+        for path in GOLDEN:
+            kind = TYPES[path.stem]
+            if kind is DeadLetter:
+                continue
+            table = msgspec.json.decode(path.read_bytes())
+            event = msgspec.convert(table | {"account": "active"}, kind)
+            body = msgspec.json.encode(table | {"account": "active"})
+            await bus.publish(SUBJECT_OF[kind].of(event), body, event_id=f"{path.parent}{event.id}")
+
+        async def all_handled():
+            left = [
+                msgspec.json.decode(
+                    await bus.api(f"CONSUMER.INFO.{one.reads.stream.name}.{one.name}"),
+                    type=Progress,
+                )
+                for one in CONSUMERS
+            ]
+            return not any(one.num_pending or one.num_ack_pending for one in left)
+
+        await eventually(all_handled, within=30.0)
+        assert [one async for one in letters(bus)] == []
+
+        await system.say("active", "g1", "还在吗")
+        await answered(system, "active", "g1", "还在吗")
