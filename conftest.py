@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from queqiao_testbed import brokers
 import pytest
+from queqiao_testbed import brokers
 
 
 @pytest.fixture(scope="session")

@@ -45,6 +45,7 @@ class Process:
     def __init__(self, world, owner):
         self.claims = Claims(world.claims, until=self.until)
         self.world = world
+        world.processes.append(self)
         config = Config(accounts=(world.account,), delivery=world.settings)
         clients = {ACCOUNT: world.wechat}
         sending = Sending(
@@ -73,9 +74,12 @@ class Process:
 
 
 class World:
-    """What outlives a process, and the user's open requests: `takes` says which are taken."""
+    """What outlives a process, and the user's open requests.
 
-    def __init__(self, *, mode="auto", settings=None, takes=True):
+    `takes` says whether they take what they are offered, `gives` whether their answers get out.
+    """
+
+    def __init__(self, *, mode="auto", settings=None, takes=True, gives=True):
         self.settings = settings or Settings()
         self.account = Account(id=ACCOUNT, appid="wx1", token=Secret("t"), delivery=mode)
         self.claims: MemoryDocuments[Claim] = MemoryDocuments()
@@ -85,6 +89,8 @@ class World:
         self.wechat = FakeWeChat()
         self.now_ms = NOW_MS + 1000
         self.takes = takes
+        self.gives = gives
+        self.processes: list[Process] = []
         self.offers: list[PassiveOffer] = []
         self.answered: list[str] = []
         self.first = Process(self, "one")
@@ -127,9 +133,12 @@ class World:
         return claim
 
     async def claim(self, msgid: str, claim: Claim) -> bool:
-        won = await self.claims.create(claim_key(ACCOUNT, msgid), claim)
+        key = claim_key(ACCOUNT, msgid)
+        won = await self.claims.create(key, claim)
         if won and claim.answer:
             self.answered.append(claim.answer)
+        for process in self.processes if self.gives else ():
+            process.claims.note_given(key)
         return won
 
 

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from queqiao_common import bus as bus_module
 from queqiao_common import provision
-from queqiao_common.claims import Claim, Tries, claim_key
+from queqiao_common.claims import Claim, Given, Tries, claim_key, given_key
 from queqiao_common.events import PassiveOffer
 from queqiao_common.follow import Follower
 from queqiao_common.kv import JetStreamDocuments
@@ -53,6 +53,22 @@ async def test_what_else_stands_in_the_bucket_is_no_claim():
 
     assert claims.heard(KEY) is None
     assert await claims.look(KEY) is None
+
+
+async def test_a_claimed_answer_is_waited_for_until_it_has_left():
+    claims = Claims(MemoryDocuments())
+    waiting = asyncio.create_task(claims.until_given(KEY, 60))
+    await asyncio.sleep(0)
+
+    claims.hear(raw(given_key("main", "m_1"), Given(delivery=1)))
+
+    assert await waiting
+    assert await claims.until_given(KEY, 60)
+    assert claims.heard(KEY) is None
+
+
+async def test_an_answer_that_never_leaves_is_not_waited_for_for_ever():
+    assert not await Claims(MemoryDocuments()).until_given(KEY, 0.0)
 
 
 async def test_all_who_wait_are_woken_by_the_claim():

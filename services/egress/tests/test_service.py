@@ -113,6 +113,17 @@ async def test_the_end_of_a_long_reply_survives_a_crash_after_its_beginning_was_
     assert "".join(read.split()) == "".join(LONG.split())
 
 
+async def test_nothing_follows_a_passive_reply_before_it_has_left(world):
+    """Its request may hang in a slow replica: the rest of the answer would be read first."""
+    auto = world(mode="auto", gives=False)
+
+    result = await auto.deliver(delivery(LONG))
+
+    assert auto.now_ms == NOW_MS + 6000  # WeChat's second delivery is answered by then
+    assert result.reasons[-2] == "not heard that it has left: another may overtake it"
+    assert auto.wechat.shown
+
+
 async def test_text_with_nothing_to_read_lets_the_request_go(auto):
     result = await auto.deliver(delivery("\x00 "))
 
@@ -168,6 +179,21 @@ async def test_a_quota_that_wechat_calls_spent_is_corrected_and_nothing_is_lost(
     result = await active.deliver(number(2, "二"))
     assert (result.status, result.parked) == ("parked", 1)
     assert active.wechat.shown == []
+
+
+async def test_what_is_known_to_be_parked_goes_before_the_next_answer(active):
+    """A question that was queued before the parking collects nothing by itself."""
+    active.wechat.answers = [refusal(45009)]
+    result = await active.deliver(delivery("第一答"))
+    assert (result.status, result.parked) == ("parked", 1)
+
+    result = await active.deliver(
+        delivery("第二答", id="main.c_x.2.1", turn_id="main.c_x.2", parked=1)
+    )
+
+    assert "".join(text for text, _ in active.wechat.shown).startswith("第一答")
+    assert active.wechat.shown[-1][0].endswith("第二答")
+    assert (result.status, result.parked) == ("delivered", 0)
 
 
 # -- errors -------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from prometheus_client import REGISTRY
 from queqiao_common import telemetry
-from queqiao_common.claims import Claim, Tries
+from queqiao_common.claims import Claim, Given, Tries
 from queqiao_common.errors import BrokerUnavailable
 from queqiao_common.events import PassiveOffer, WindowMissed, encode
 from queqiao_common.settings import Secret
@@ -54,11 +54,13 @@ class Site:
         self.broker.reply = reply
         self.claims: MemoryDocuments[Claim] = MemoryDocuments()
         tries: MemoryDocuments[Tries] = MemoryDocuments()
+        self.given: MemoryDocuments[Given] = MemoryDocuments()
         self.ingress = self.broker.ingress = Ingress(
             config,
             publisher=self.broker,
             claims=self.claims,
             tries=tries,
+            given=self.given,
             room=WaitingRoom(seats=config.ingress.max_waiting, now=lambda: 0.0),
         )
         self.app = FastAPI()
@@ -137,10 +139,13 @@ async def test_an_active_account_hears_success():
 
 
 async def test_a_reply_in_time_is_the_body_of_the_answer():
-    response = await site("答案", delivery="auto").post(wechat.text("问"))
+    one = site("答案", delivery="auto")
+
+    response = await one.post(wechat.text("问"))
 
     assert wechat.said(response.content) == "答案"
     assert response.headers["content-type"].startswith("application/xml")
+    assert one.given.documents
 
 
 async def test_a_safe_mode_reply_is_encrypted_and_signed_for_this_request():

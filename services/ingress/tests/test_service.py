@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 from queqiao_common.bus import PubAck, StreamFull
-from queqiao_common.claims import Claim, Tries, claim_key, tries_key
+from queqiao_common.claims import Claim, Given, Tries, claim_key, given_key, tries_key
 from queqiao_common.errors import BrokerUnavailable, PermanentError
 from queqiao_common.events import PassiveOffer, WindowMissed, encode
 from queqiao_common.testing import ACCOUNT, MemoryDocuments, inbound
@@ -26,6 +26,7 @@ class World:
         self.broker = FakeBroker()
         self.claims: MemoryDocuments[Claim] = MemoryDocuments()
         self.tries: MemoryDocuments[Tries] = MemoryDocuments()
+        self.given: MemoryDocuments[Given] = MemoryDocuments()
         self._seats, self._longest = seats, longest
 
     def replica(self) -> Ingress:
@@ -34,6 +35,7 @@ class World:
             publisher=self.broker,
             claims=self.claims,
             tries=self.tries,
+            given=self.given,
             room=WaitingRoom(seats=self._seats, now=lambda: 0.0),
             longest=self._longest,
         )
@@ -116,8 +118,23 @@ async def test_a_reply_in_time_is_the_answer():
 
     ingress.hear(offer("答"))
 
-    assert await waiting == Answer("reply", "答")
+    assert await waiting == Answer("reply", "答", carries=True)
     assert world.claim == Claim(kind="reply", answer="答", items=("d.1",))
+
+
+async def test_a_reply_that_has_left_is_noted_whichever_delivery_carried_it():
+    """Until then egress lets nothing follow it: it may still be overtaken."""
+    world = World(delivery="auto")
+    await world.claims.create(CLAIM, Claim(kind="reply", answer="答", items=("d.1",)))
+    world.broker.stored.append(inbound(msgid=MSGID))
+
+    told = await answer(world.replica())
+    assert not world.given.documents
+    for _ in range(2):
+        await world.replica().follow_up(inbound(msgid=MSGID), told, {})
+
+    [(key, document)] = world.given.documents.items()
+    assert (key, document.value) == (given_key(ACCOUNT, MSGID), Given(delivery=told.delivery))
 
 
 async def test_a_window_that_ends_leaves_the_reply_to_the_api():
@@ -360,7 +377,7 @@ async def test_an_announcement_that_is_lost_harms_nobody():
     assert told.missed is not None
     world.broker.fails_with = BrokerUnavailable("no answer")
 
-    await ingress.announce(told.missed, {})
+    await ingress.follow_up(inbound(msgid=MSGID), told, {})
 
 
 async def test_the_broker_answers_a_repeat_like_jetstream():

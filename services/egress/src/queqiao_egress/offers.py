@@ -8,10 +8,11 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import msgspec
 from queqiao_common.bus import Raw
-from queqiao_common.claims import Claim
+from queqiao_common.claims import GIVEN, TRIES, Claim
 from queqiao_common.events import PassiveOffer
 from queqiao_common.kv import Documents
 
@@ -22,12 +23,12 @@ HEARD = 5000
 REPEAT = 1.5
 """Seconds until an offer is made again: the one before may be lost, or its hearer."""
 
-Until = Callable[[asyncio.Future[Claim], float], Awaitable[None]]
+Until = Callable[[asyncio.Future[Any], float], Awaitable[None]]
 
 _decode = msgspec.json.Decoder(Claim).decode
 
 
-async def until_done(future: asyncio.Future[Claim], seconds: float) -> None:
+async def until_done(future: asyncio.Future[Any], seconds: float) -> None:
     """Wait until the future has a result, or the time is over."""
     await asyncio.wait([future], timeout=seconds)
 
@@ -40,11 +41,16 @@ class Claims:
         self._until = until
         self._heard: OrderedDict[str, Claim] = OrderedDict()
         self._waiting: dict[str, set[asyncio.Future[Claim]]] = {}
+        self._given: OrderedDict[str, None] = OrderedDict()
+        self._leaving: dict[str, asyncio.Event] = {}
 
     def hear(self, raw: Raw) -> None:
         """Take note of a write to the bucket, as the follower calls it."""
         key = raw.subject.split(".", 2)[2]  # $KV.claims.<key>
-        if key.endswith(".tries") or not raw.data:
+        if key.endswith(GIVEN):
+            self.note_given(key.removesuffix(GIVEN))
+            return
+        if key.endswith(TRIES) or not raw.data:
             return
         try:
             self._note(key, _decode(raw.data))
@@ -59,6 +65,24 @@ class Claims:
             if not future.done():
                 future.set_result(claim)
         return claim
+
+    def note_given(self, key: str) -> None:
+        """Take note that a claimed answer has left."""
+        self._given[key] = None
+        if len(self._given) > HEARD:
+            self._given.popitem(last=False)
+        if (leaving := self._leaving.get(key)) is not None:
+            leaving.set()
+
+    async def until_given(self, key: str, seconds: float) -> bool:
+        """Wait until a claimed answer has left; False when that was not heard in `seconds`."""
+        if key not in self._given and seconds > 0:
+            leaving = self._leaving.setdefault(key, asyncio.Event())
+            heard = asyncio.ensure_future(leaving.wait())
+            await self._until(heard, seconds)
+            heard.cancel()
+            self._leaving.pop(key, None)
+        return key in self._given
 
     def heard(self, key: str) -> Claim | None:
         """Return the claim if it was heard; None says nothing."""

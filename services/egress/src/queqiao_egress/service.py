@@ -39,8 +39,12 @@ ATTEMPT_SECONDS = 5.0
 """A passive-only account's message is delivered three times, 5 s apart (protocol reference 4.1)."""
 LATE_MS = 500
 """How long after a window's end its claim may still come."""
+AGAIN_MS = 1_500
+"""How long after a window's end WeChat's next delivery, which is answered at once, has ended."""
 TYPING_MS = 10_000
 """After that a missed window is too old to show typing for."""
+STALE_MS = 10_000
+"""After that a first delivery proves nothing: its consumer may have been created anew."""
 
 _decode_delivery = msgspec.json.Decoder(Delivery).decode
 
@@ -105,6 +109,7 @@ class Egress:
             delivery_id=delivery.id,
             status="failed",
             reasons=(f"given up: {buried.reason}",),
+            msgids=tuple(one.msgid for one in delivery.waiting),
         )
 
     # -- one delivery -----------------------------------------------------------------------
@@ -115,7 +120,9 @@ class Egress:
         if account is None:
             raise PermanentError(f"no account {delivery.account!r} is configured")
         own = items_of(delivery, markdown=self._config.delivery.markdown)
-        return Letter(delivery=delivery, account=account, attempt=received.attempt, own=own)
+        is_stale = self._now_ms() - received.published_ms > STALE_MS
+        attempt = max(received.attempt, 2 if is_stale else 1)
+        return Letter(delivery=delivery, account=account, attempt=attempt, own=own)
 
     async def _carry_out(self, letter: Letter) -> AsyncIterator[Event]:
         await self._recall(letter)
@@ -134,6 +141,10 @@ class Egress:
         if waiting:
             async for offer in self._hand_over(letter, self._window(letter, waiting[0])):
                 yield offer
+        elif letter.account.mode == "passive":
+            letter.reasons.append("no request waits: kept for the user's next message")
+        elif letter.account.mode == "auto":
+            letter.reasons.append("no window is open any more")
         if letter.items and letter.account.mode != "passive":
             await self._sending.send(letter)
         if letter.failed:
@@ -145,7 +156,7 @@ class Egress:
         What a first attempt cannot need is not read: most deliveries cost no read at all.
         """
         is_repeated, is_passive = letter.attempt > 1, letter.account.mode == "passive"
-        if is_repeated or is_passive or not letter.is_first:
+        if is_repeated or is_passive or letter.delivery.parked or not letter.is_first:
             letter.box = (await self._boxes.get(_key(letter))).value or EMPTY
         if is_repeated and not is_passive:
             await self._sending.resume(letter)
@@ -233,8 +244,20 @@ class Egress:
         claim = handover.claim or otherwise
         is_taken = letter.give_passively(claim.items)
         letter.reasons.append("handed over" if is_taken else f"not taken: {claim.kind}")
+        if is_taken:
+            await self._until_given(letter, window)
         if window.msgid in letter.box.offered:
             letter.settled.append(window.msgid)
+
+    async def _until_given(self, letter: Letter, window: Window) -> None:
+        """Wait until the claimed reply has left, so that nothing that follows overtakes it.
+
+        Not longer than until WeChat's next delivery of the message has been answered with it.
+        """
+        seconds = (window.until_ms + AGAIN_MS - self._now_ms()) / 1000
+        key = claim_key(letter.account.id, window.msgid)
+        if not await self._claims.until_given(key, seconds):
+            letter.reasons.append("not heard that it has left: another may overtake it")
 
     def _offer(
         self, letter: Letter, msgid: str, text: str, items: tuple[str, ...], *, now: bool = True

@@ -2,7 +2,7 @@
 
 import time
 
-from queqiao_common.claims import Claim, Tries
+from queqiao_common.claims import Claim, Given, Tries
 from queqiao_common.runtime import Runtime, run
 from queqiao_common.topology import CLAIMS, OFFERS
 
@@ -20,6 +20,7 @@ async def main(runtime: Runtime) -> None:
         publisher=runtime.bus,
         claims=runtime.bucket(CLAIMS, Claim),
         tries=runtime.bucket(CLAIMS, Tries),
+        given=runtime.bucket(CLAIMS, Given),
         room=WaitingRoom(seats=config.ingress.max_waiting, now=time.monotonic),
     )
     entrance = Entrance(

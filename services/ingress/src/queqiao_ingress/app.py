@@ -94,9 +94,9 @@ class Entrance:
             return Response(status_code=answer.status)
         content = callback.answer(answer.text, now=self._now_ms() // 1000)
         task = None
-        if answer.missed is not None:
+        if answer.missed is not None or answer.carries:
             trace = telemetry.current_headers()
-            task = BackgroundTask(self._ingress.announce, answer.missed, trace)
+            task = BackgroundTask(self._ingress.follow_up, callback.message, answer, trace)
         kind = "text/plain" if content == SUCCESS else "application/xml"
         return Response(content, media_type=kind, background=task)
 

@@ -16,7 +16,7 @@ from typing import Literal, Protocol
 import msgspec
 from prometheus_client import Histogram
 from queqiao_common.bus import PubAck, Raw, StreamFull
-from queqiao_common.claims import Claim, Tries, claim_key, tries_key
+from queqiao_common.claims import Claim, Given, Tries, claim_key, given_key, tries_key
 from queqiao_common.errors import BrokerUnavailable, QueqiaoError
 from queqiao_common.events import Event, InboundMessage, PassiveOffer, WindowMissed
 from queqiao_common.kv import Documents
@@ -52,13 +52,15 @@ class Answer:
     """What one callback is told; without a text it is `success`.
 
     `delivery` counts WeChat's deliveries of the message from 1; only passive accounts count past 2.
-    `missed` is to be published once the answer is out. `trouble` says why there is no answer.
+    Once it is out, `missed` is to be published, and an answer that `carries` a reply to be noted as
+    given. `trouble` says why there is no answer.
     """
 
     kind: Kind
     text: str = ""
     delivery: int = 1
     missed: WindowMissed | None = None
+    carries: bool = False
     trouble: str = ""
 
     @property
@@ -90,6 +92,7 @@ class Ingress:
         publisher: Publisher,
         claims: Documents[Claim],
         tries: Documents[Tries],
+        given: Documents[Given],
         room: WaitingRoom,
         longest: float = LONGEST,
     ) -> None:
@@ -100,6 +103,7 @@ class Ingress:
         self._publisher = publisher
         self._claims = claims
         self._tries = tries
+        self._given = given
         self._room = room
         self._longest = longest
 
@@ -128,7 +132,26 @@ class Ingress:
         except QueqiaoError as error:
             return Answer("unavailable", trouble=type(error).__name__)
 
-    async def announce(self, missed: WindowMissed, trace: Mapping[str, str]) -> None:
+    async def follow_up(
+        self, message: InboundMessage, answer: Answer, trace: Mapping[str, str]
+    ) -> None:
+        """Say what egress waits to hear, once the answer is out."""
+        if answer.carries:
+            await self._note_given(message, answer)
+        if answer.missed is not None:
+            await self._announce(answer.missed, trace)
+
+    async def _note_given(self, message: InboundMessage, answer: Answer) -> None:
+        """Let the conversation go on: the reply can no longer be overtaken."""
+        try:
+            async with _in_time():
+                key = given_key(message.account, message.msgid)
+                await self._given.create(key, Given(delivery=answer.delivery))
+        except QueqiaoError as error:
+            # Egress then waits for as long as WeChat may still deliver the message again.
+            log.warning("given.lost", extra={"error": type(error).__name__})
+
+    async def _announce(self, missed: WindowMissed, trace: Mapping[str, str]) -> None:
         """Say that a request ended without its reply, in the trace of its message."""
         try:
             await self._publisher.publish_event(missed, parent=trace, deadline=MISSED_TIMEOUT)
@@ -224,7 +247,8 @@ class Ingress:
 
 
 def _told(claim: Claim, *, delivery: int, missed: WindowMissed | None = None) -> Answer:
-    return Answer(claim.kind, text=claim.answer, delivery=delivery, missed=missed)
+    carries = bool(claim.items)
+    return Answer(claim.kind, claim.answer, delivery=delivery, missed=missed, carries=carries)
 
 
 def _one_more(tries: Tries | None) -> tuple[Tries, int]:

@@ -3,12 +3,16 @@
 Both kinds keep their port and their data over a crash, so a test can kill one and go on.
 """
 
+import contextlib
+import gc
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import sysconfig
 import time
+import warnings
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -62,7 +66,8 @@ class ProcessBroker:
 
     kind = "process"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, more: str = "") -> None:
+        """Keep configuration, log and data in `folder`; `more` is added to the configuration."""
         client, monitor = free_ports()
         self.url = f"nats://127.0.0.1:{client}"
         self.monitor_url = f"http://127.0.0.1:{monitor}"
@@ -72,6 +77,7 @@ class ProcessBroker:
             CONFIGURATION.format(
                 host="127.0.0.1", client=client, monitor=monitor, store=folder / "store"
             )
+            + more
         )
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -82,17 +88,31 @@ class ProcessBroker:
 
     def start(self) -> None:
         """Start it, and return once JetStream answers."""
+        self.launch()
+        wait_until_ready(self.monitor_url)
+
+    def launch(self) -> None:
+        """Start it, and return at once."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own binary and configuration
                 [find_binary(), "-c", self._configuration], stdout=log, stderr=log
             )
-        wait_until_ready(self.monitor_url)
 
     def kill(self) -> None:
         """Send SIGKILL."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+
+    def pause(self) -> None:
+        """Send SIGSTOP: it keeps its connections, and says nothing."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Send SIGCONT."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
 
     def restart(self) -> None:
         """Kill it and start it again."""
@@ -200,9 +220,12 @@ def image_name() -> str:
 @cache
 def docker_trouble() -> str:
     """Say why no container can be had here, or nothing. Pulls the image, once, if it is missing."""
-    try:
+    client = None
+    with contextlib.suppress(DockerException):
         client = DockerClient(timeout=30).client
-    except DockerException:
+    if client is None:
+        with warnings.catch_warnings(action="ignore", category=ResourceWarning):
+            gc.collect()  # the library leaves its socket open, which some later test would pay for
         return "Docker does not answer"
     try:
         if not client.images.list(image_name()):

@@ -27,8 +27,13 @@ class Options:
     passive_window: float = 4.5
     settings: dict[str, Any] = field(default_factory=dict)
     simulator: dict[str, Any] = field(default_factory=dict)
+    model: dict[str, Any] = field(default_factory=dict)
+    """What is different about the one model, the fake one."""
     models: tuple[dict[str, Any], ...] = ()
+    """Further models of the route; the fake one answers for those that name no address."""
     variables: dict[str, str] = field(default_factory=dict)
+    broker_urls: dict[str, str] = field(default_factory=dict)
+    """By replica (`egress-1`): the way to the broker of those that do not take the common one."""
 
 
 ACCOUNTS = (
@@ -56,17 +61,15 @@ def service_toml(ports: Ports, options: Options, *, broker_url: str) -> str:
         | ({"aes_key": AES_KEY} if account["safe"] else {})
         for account in ACCOUNTS
     ]
-    models = [
-        {
-            "id": "main",
-            "base_url": f"http://127.0.0.1:{ports.model}/v1",
-            "model": "fake",
-            "api_key": MODEL_KEY,
-            "first_token_timeout": 25.0,
-            "timeout": 40.0,
-        },
-        *options.models,
-    ]
+    fake = {
+        "id": "main",
+        "base_url": f"http://127.0.0.1:{ports.model}/v1",
+        "model": "fake",
+        "api_key": MODEL_KEY,
+        "first_token_timeout": 25.0,
+        "timeout": 40.0,
+    }
+    models = [fake | options.model, *(fake | model for model in options.models)]
     table: dict[str, Any] = {
         "nats": {"url": broker_url},
         "accounts": accounts,

@@ -75,6 +75,15 @@ class System:
         tail = child.log.read_text(errors="replace")[-3000:]
         raise TimeoutError(f"{child.name} is not ready (exit code {child.exit_code}):\n{tail}")
 
+    async def is_ready(self, child: Child) -> bool:
+        """Whether a replica of a service runs, and says that it is ready."""
+        service, _, number = child.name.rpartition("-")
+        port = self.ports.services[service][int(number)]
+        with contextlib.suppress(httpx.HTTPError):
+            answer = await self._http.get(f"http://127.0.0.1:{port}/readyz", timeout=2.0)
+            return bool(child.pid) and answer.is_success
+        return False
+
     def logs(self) -> str:
         """Return everything that the five services have logged."""
         return "".join(
@@ -166,7 +175,7 @@ def build(
                 log=folder / f"{name}-{number}.log",
                 variables={
                     "QUEQIAO_CONFIG": str(config),
-                    "QUEQIAO_NATS_URL": broker_url,
+                    "QUEQIAO_NATS_URL": options.broker_urls.get(f"{name}-{number}", broker_url),
                     "QUEQIAO_HTTP_PORT": str(port),
                     "QUEQIAO_HTTP_HOST": "127.0.0.1",
                     **options.variables,

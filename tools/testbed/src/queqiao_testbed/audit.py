@@ -1,0 +1,274 @@
+"""The oracle of the chaos suite: what the users saw, against what they asked. Pure.
+
+The transcript alone condemns. Two facts are read from the broker's streams, since no user can see
+them: in which order questions were accepted (a question that WeChat had to deliver twice is
+rightly answered after a quicker one), and which questions an apology stands for.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from queqiao_testbed.ledger import MARK
+
+ANSWER = re.compile(r"答：")
+PARAGRAPH = re.compile(r"第(\d+)段。")
+CUT = "后面的没有发完"
+
+User = tuple[str, str]
+"""Account and name."""
+Entry = Mapping[str, Any]
+"""A line of the simulator's transcript."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """One question; its answer has `paragraphs` paragraphs and shows `mark` in the first."""
+
+    user: User
+    mark: str
+    msgid: str
+    paragraphs: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Journal:
+    """What the streams say: who was accepted when, what was apologised for, what was in doubt.
+
+    `accepted` is the place of each mark's message in its stream; `excused` are the marks that an
+    apology (or the request for patience) stands for; `doubts` are parts that an egress replica had
+    to repeat without knowing whether WeChat had shown them, by user; `redelivered` are the messages
+    (by WeChat's id) that WeChat had to deliver again.
+    """
+
+    accepted: Mapping[str, int]
+    excused: frozenset[str] = frozenset()
+    doubts: Mapping[User, int] = field(default_factory=dict)
+    redelivered: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """What was found; marks, and one entry for each case. Empty tuples are kept promises."""
+
+    questions: int = 0
+    answered: int = 0
+    refused: int = 0  # never acknowledged: WeChat itself told the user
+    excused: int = 0
+    apologies: int = 0
+    lost: tuple[str, ...] = ()
+    torn: tuple[str, ...] = ()  # a part of the answer is missing
+    doubled: tuple[str, ...] = ()  # beyond the parts that were in doubt
+    doubted: int = 0  # shown twice, and counted as such by egress
+    swapped: tuple[str, ...] = ()
+    jumbled: tuple[str, ...] = ()  # a later part of the answer came before its beginning
+    crossed: tuple[str, ...] = ()
+    longest: float = 0.0  # seconds from a question to its answer, where the API exists
+    slowest: str = ""
+
+    def __add__(self, other: "Findings") -> "Findings":
+        return Findings(
+            questions=self.questions + other.questions,
+            answered=self.answered + other.answered,
+            refused=self.refused + other.refused,
+            excused=self.excused + other.excused,
+            apologies=self.apologies + other.apologies,
+            lost=self.lost + other.lost,
+            torn=self.torn + other.torn,
+            doubled=self.doubled + other.doubled,
+            doubted=self.doubted + other.doubted,
+            swapped=self.swapped + other.swapped,
+            jumbled=self.jumbled + other.jumbled,
+            crossed=self.crossed + other.crossed,
+            longest=max(self.longest, other.longest),
+            slowest=self.slowest if self.longest >= other.longest else other.slowest,
+        )
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether every promise was kept."""
+        wrong = (self.lost, self.torn, self.doubled, self.swapped, self.jumbled, self.crossed)
+        return not any(wrong)
+
+
+@dataclass
+class Shown:
+    """The answers that one user saw, by their heads: the marks that each begins with.
+
+    `tails` are the paragraphs between a head and the next one; `paragraphs` are all of them, and
+    `again` those that came with a repeated head. `loose` are the messages without any head.
+    """
+
+    order: list[str] = field(default_factory=list)
+    heads: list[tuple[str, ...]] = field(default_factory=list)
+    repeats: list[str] = field(default_factory=list)
+    tails: dict[tuple[str, ...], Counter[int]] = field(default_factory=dict)
+    paragraphs: Counter[int] = field(default_factory=Counter)
+    again: Counter[int] = field(default_factory=Counter)
+    loose: list[Counter[int]] = field(default_factory=list)
+
+
+def audit(
+    questions: Iterable[Question],
+    transcript: Mapping[User, Sequence[Entry]],
+    journal: Journal,
+    *,
+    sorry: Sequence[str],
+) -> Findings:
+    """Judge every user's chat; `sorry` are texts that stand for an answer."""
+    asked: dict[User, list[Question]] = {}
+    for question in questions:
+        asked.setdefault(question.user, []).append(question)
+    found = Findings()
+    for user, own in asked.items():
+        found += audit_user(user, own, transcript.get(user, ()), journal, sorry=sorry)
+    return found
+
+
+def audit_user(
+    user: User,
+    questions: Sequence[Question],
+    entries: Sequence[Entry],
+    journal: Journal,
+    *,
+    sorry: Sequence[str],
+) -> Findings:
+    """Judge one user's chat."""
+    replies = [entry for entry in entries if entry["who"] == "account"]
+    shown = read_answers([str(entry["text"]) for entry in replies])
+    known = {question.mark: question for question in questions}
+    missing = [one for one in questions if one.mark not in shown.order]
+    given_up = {entry["in_reply_to"] for entry in entries if entry["who"] == "platform"}
+    told = {entry["in_reply_to"] for entry in replies if _says(entry, sorry)}
+    refused = [one for one in missing if one.msgid in given_up and one.mark not in journal.accepted]
+    excused = [one for one in missing if one.msgid in told or one.mark in journal.excused]
+    apologies = sum(_says(entry, sorry) for entry in replies)
+    doubts = journal.doubts.get(user, 0)
+    parts = _parts(shown, known, journal)
+    longest, slowest = _slowest(questions, entries) if user[0] != "sub" else (0.0, "")
+    return Findings(
+        questions=len(questions),
+        answered=len(questions) - len(missing),
+        refused=len(refused),
+        excused=len(excused),
+        apologies=apologies,
+        lost=tuple(
+            one.mark for one in missing if one not in refused and not (one in excused and apologies)
+        ),
+        torn=() if _is_cut(replies) else parts.missing,
+        doubled=tuple((shown.repeats + parts.repeats)[doubts:]),
+        doubted=min(doubts, len(shown.repeats + parts.repeats)),
+        swapped=tuple(_swapped(shown.order, known, journal)),
+        jumbled=tuple(one for one in parts.late if known[one].msgid not in journal.redelivered),
+        crossed=tuple(one for one in shown.order if one not in known),
+        longest=longest,
+        slowest=slowest,
+    )
+
+
+def read_answers(texts: Sequence[str]) -> Shown:
+    """Read the answers in the order in which they were shown.
+
+    Texts are joined, as one message may end an answer and begin the next; an answer begins where
+    the fake model says so, with the marks of the questions that it answers.
+    """
+    shown = Shown(loose=[_paragraphs(text) for text in texts if not ANSWER.search(text)])
+    before, *chunks = ANSWER.split("\n".join(texts))
+    shown.paragraphs.update(_paragraphs(before))
+    for chunk in chunks:
+        head = tuple(dict.fromkeys(match[0] for match in MARK.finditer(chunk)))
+        seen = _paragraphs(chunk)
+        shown.paragraphs.update(seen)
+        if not head:
+            continue
+        if head[0] in shown.order:
+            shown.repeats.append(head[0])
+            shown.again.update(seen)
+        else:
+            shown.heads.append(head)
+        shown.order += [one for one in head if one not in shown.order]
+        shown.tails.setdefault(head, Counter()).update(seen)
+    return shown
+
+
+def _paragraphs(text: str) -> Counter[int]:
+    return Counter(int(match[1]) for match in PARAGRAPH.finditer(text))
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Answers whose paragraphs are not where they should be."""
+
+    missing: tuple[str, ...]
+    late: tuple[str, ...]
+    repeats: list[str]
+
+
+def _parts(shown: Shown, known: Mapping[str, Question], journal: Journal) -> Parts:
+    """Compare the paragraphs that were due with those that were shown.
+
+    A merged question is answered once, in the length that its last part asked for.
+    """
+    due: Counter[int] = Counter()
+    lacking: list[str] = []
+    for head in shown.heads:
+        lengths = [known[one].paragraphs for one in head if one in known]
+        wanted = Counter(range(2, next((n for n in reversed(lengths) if n > 1), 1) + 1))
+        if any(one in journal.excused for one in head):
+            due.update(shown.tails[head])  # ended by the apology, wherever that was
+            continue
+        due.update(wanted)
+        if wanted - shown.tails[head] and head[0] in known:
+            lacking.append(head[0])
+    is_missing = bool(due - shown.paragraphs)
+    extra = shown.paragraphs - due - shown.again
+    return Parts(
+        missing=tuple(lacking) if is_missing else (),
+        late=() if is_missing else tuple(lacking),
+        repeats=_repeated_messages(extra, shown.loose),
+    )
+
+
+def _repeated_messages(extra: Counter[int], loose: Sequence[Counter[int]]) -> list[str]:
+    """Tell in how few messages the paragraphs came that were one too many."""
+    found = []
+    for message in sorted(loose, key=Counter.total, reverse=True):
+        if message and message <= extra:
+            extra = extra - message
+            found.append("paragraph " + ", ".join(str(number) for number in sorted(message)))
+    return found + [f"paragraph {number}" for number in extra.elements()]
+
+
+def _says(entry: Entry, sorry: Sequence[str]) -> bool:
+    return any(text in entry["text"] for text in sorry)
+
+
+def _is_cut(replies: Iterable[Entry]) -> bool:
+    """Whether the user was told that the quota did not allow the end of an answer."""
+    return any(CUT in entry["text"] for entry in replies)
+
+
+def _swapped(
+    order: Sequence[str], known: Mapping[str, Question], journal: Journal
+) -> Iterable[str]:
+    places = {mark: journal.accepted.get(mark, 0) for mark in order if mark in known}
+    right = sorted(places, key=lambda mark: places[mark])
+    return (one for one, other in zip(places, right, strict=True) if one != other)
+
+
+def _slowest(questions: Sequence[Question], entries: Sequence[Entry]) -> tuple[float, str]:
+    """Return the longest time from a question to its answer, and the question's mark."""
+    asked = {entry["msgid"]: entry["at"] for entry in entries if entry["who"] == "user"}
+    first: dict[str, float] = {}
+    for entry in entries:
+        if entry["who"] == "account":
+            for match in MARK.finditer(entry["text"]):
+                first.setdefault(match[0], entry["at"])
+    waited = [
+        (first[one.mark] - asked[one.msgid], one.mark)
+        for one in questions
+        if one.mark in first and one.msgid in asked
+    ]
+    return max(waited, default=(0.0, ""))

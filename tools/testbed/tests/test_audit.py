@@ -1,0 +1,111 @@
+"""The oracle sees what went wrong, and forgives only what is forgiven in the documents."""
+
+from queqiao_testbed.audit import Findings, Journal, Question, audit_user
+
+USER = ("auto", "u")
+SORRY = ("没能答上来",)
+
+
+def question(number, paragraphs=1):
+    return Question(user=USER, mark=f"#u-{number}#", msgid=f"{number}", paragraphs=paragraphs)
+
+
+def reply(text, **fields):
+    return {"who": "account", "text": text, "at": 10.0, "in_reply_to": None} | fields
+
+
+def judged(entries, *numbers, journal=None, paragraphs=1) -> Findings:
+    questions = [question(number, paragraphs) for number in numbers]
+    known = journal or Journal(accepted={one.mark: n for n, one in enumerate(questions)})
+    return audit_user(USER, questions, entries, known, sorry=SORRY)
+
+
+def answer(*numbers, more=""):
+    return "答：" + "\n".join(f"#u-{number}# 在吗" for number in numbers) + more
+
+
+def test_answers_in_order_are_clean():
+    found = judged([reply(answer(1)), reply(answer(2, 3))], 1, 2, 3)
+
+    assert found.is_clean
+    assert (found.questions, found.answered) == (3, 3)
+
+
+def test_an_accepted_question_without_an_answer_is_lost():
+    assert judged([reply(answer(1))], 1, 2).lost == ("#u-2#",)
+
+
+def test_a_question_that_wechat_itself_gave_up_is_refused_not_lost():
+    error = {"who": "platform", "text": "故障", "at": 1.0, "in_reply_to": "2"}
+    journal = Journal(accepted={"#u-1#": 1})
+
+    found = judged([reply(answer(1)), error], 1, 2, journal=journal)
+
+    assert (found.lost, found.refused) == ((), 1)
+
+
+def test_an_error_does_not_excuse_what_was_accepted_all_the_same():
+    """It was published: the answer comes by API, or the promise is broken."""
+    error = {"who": "platform", "text": "故障", "at": 1.0, "in_reply_to": "2"}
+
+    assert judged([reply(answer(1)), error], 1, 2).lost == ("#u-2#",)
+
+
+def test_an_apology_stands_for_the_questions_it_names_and_no_others():
+    journal = Journal(accepted={}, excused=frozenset({"#u-1#"}))
+
+    found = judged([reply("抱歉，没能答上来")], 1, 2, journal=journal)
+
+    assert (found.excused, found.lost) == (1, ("#u-2#",))
+
+
+def test_an_apology_that_nobody_saw_excuses_nothing():
+    journal = Journal(accepted={}, excused=frozenset({"#u-1#"}))
+
+    assert judged([], 1, journal=journal).lost == ("#u-1#",)
+
+
+def test_a_repeat_is_forgiven_as_often_as_egress_was_in_doubt():
+    entries = [reply(answer(1)), reply(answer(1)), reply(answer(1))]
+    journal = Journal(accepted={"#u-1#": 1}, doubts={USER: 1})
+
+    found = judged(entries, 1, journal=journal)
+
+    assert (found.doubted, found.doubled) == (1, ("#u-1#",))
+
+
+def test_order_is_that_of_acceptance():
+    """A question that WeChat had to deliver twice comes after a quicker one."""
+    entries = [reply(answer(2)), reply(answer(1))]
+
+    assert judged(entries, 1, 2).swapped == ("#u-2#", "#u-1#")
+    journal = Journal(accepted={"#u-2#": 1, "#u-1#": 2})
+    assert judged(entries, 1, 2, journal=journal).is_clean
+
+
+def test_a_strangers_answer_is_seen():
+    assert judged([reply("答：#v-1# 在吗")], 1).crossed == ("#v-1#",)
+
+
+def test_a_missing_paragraph_is_torn_and_one_too_many_is_doubled():
+    torn = judged([reply(answer(1, more="\n第2段。"))], 1, paragraphs=3)
+    doubled = judged([reply(answer(1, more="\n第2段。第2段。第3段。"))], 1, paragraphs=3)
+
+    assert torn.torn == ("#u-1#",)
+    assert doubled.doubled == ("paragraph 2",)
+
+
+def test_a_repeated_message_is_one_repeat_whatever_it_holds():
+    entries = [reply(answer(1)), reply("第2段。第3段。"), reply("第2段。第3段。")]
+    journal = Journal(accepted={"#u-1#": 1}, doubts={USER: 1})
+
+    assert judged(entries, 1, paragraphs=3).doubled == ("paragraph 2, 3",)
+    assert judged(entries, 1, paragraphs=3, journal=journal).is_clean
+
+
+def test_a_part_before_its_beginning_is_jumbled_unless_wechat_asked_again():
+    entries = [reply("第3段。"), reply(answer(1, more="\n第2段。"))]
+    again = Journal(accepted={"#u-1#": 1}, redelivered=frozenset({"1"}))
+
+    assert judged(entries, 1, paragraphs=3).jumbled == ("#u-1#",)
+    assert judged(entries, 1, paragraphs=3, journal=again).is_clean
