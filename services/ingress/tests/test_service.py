@@ -192,6 +192,18 @@ async def test_a_message_that_is_answered_with_a_later_one_gets_the_bare_success
     assert (told.kind, told.text, told.status) == ("reply", "", 200)
 
 
+async def test_a_client_that_left_long_ago_is_not_given_a_reply_that_is_ready():
+    """A replica that was paused wakes up to requests of yesterday; their claims would be lost."""
+    world = World(delivery="passive")
+    ingress = world.replica()
+    ingress.hear(offer("答"))
+
+    told = await answer(ingress, gone=leaves)
+
+    assert told.kind == "gone"
+    assert world.claim is None
+
+
 async def test_a_client_that_left_is_not_answered_and_claims_nothing():
     world = World(delivery="auto")
 

@@ -3,6 +3,7 @@
 import asyncio
 
 from fastapi import Response
+from queqiao_common.testing import eventually
 
 
 async def never(_):
@@ -144,6 +145,28 @@ async def test_a_duplicate_arrives_while_the_first_is_in_flight(stage, passive_r
     assert len(stage.bot.received) == 2
     assert len({seen.body for seen in stage.bot.received}) == 1
     assert [entry["text"] for entry in entries] == ["你好", "一次"]
+
+
+async def test_a_duplicate_that_hangs_does_not_hold_back_the_other_reply(stage, passive_reply):
+    """The user sees it when it arrives, not when the slower replica has answered too."""
+    release = asyncio.Event()
+
+    async def script(push):
+        if len(stage.bot.received) == 2:
+            await release.wait()
+        return Response(passive_reply(push.fields, "一次"))
+
+    stage.bot.script = script
+    await stage.control("PUT", "/faults", json=[{"kind": "duplicate", "count": 1}])
+
+    await stage.say()
+
+    async def shown():
+        return [entry["text"] for entry in await stage.transcript()] == ["你好", "一次"]
+
+    await eventually(shown)
+    release.set()
+    assert [entry["text"] for entry in await stage.settled()] == ["你好", "一次"]
 
 
 async def test_a_reply_after_unfollowing_is_not_shown(stage):

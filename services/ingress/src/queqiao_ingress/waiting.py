@@ -107,9 +107,12 @@ class Seat:
 
     @asynccontextmanager
     async def watching(self, gone: Gone) -> AsyncIterator[None]:
-        """Leave the seat as soon as `gone` returns."""
+        """Leave the seat as soon as `gone` returns, and at once if it need not even wait."""
         watcher = asyncio.create_task(gone())
         watcher.add_done_callback(lambda _: self.leave())
+        await asyncio.sleep(0)  # the watcher's first step
+        if watcher.done():
+            self.leave()
         try:
             yield
         finally:

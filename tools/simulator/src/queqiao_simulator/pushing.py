@@ -8,7 +8,7 @@ import secrets
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from msgspec import Struct
 
@@ -116,7 +116,7 @@ class Pusher:
         self._progressed = progressed
         self._wire = Wire(rules.connect_timeout)
         self._room = asyncio.Semaphore(rules.max_in_flight)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._mark_fail: dict[str, MarkFail] = {}
 
     @property
@@ -126,7 +126,9 @@ class Pusher:
 
     def start(self, job: Job) -> None:
         """Deliver a push, soon and in the background."""
-        task = asyncio.create_task(self._run(job))
+        self._background(asyncio.create_task(self._run(job)))
+
+    def _background(self, task: asyncio.Task[Any]) -> None:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -188,9 +190,20 @@ class Pusher:
 
     async def _attempt(self, job: Job, sealed: sealing.Sealed, number: int) -> Attempt:
         if job.push.fault == "duplicate" and number == 1:
-            twice = [self._deliver(job, sealed, number) for _ in range(2)]
-            return best(await asyncio.gather(*twice))
+            return await self._twice(job, sealed, number)
         return await self._deliver(job, sealed, number)
+
+    async def _twice(self, job: Job, sealed: sealing.Sealed, number: int) -> Attempt:
+        """Deliver two at once; a reply is shown when it comes, whatever the other still does."""
+        deliveries = {asyncio.create_task(self._deliver(job, sealed, number)) for _ in range(2)}
+        attempts: list[Attempt] = []
+        for finished in asyncio.as_completed(deliveries):
+            attempts.append(await finished)
+            if attempts[-1][0] == "reply":
+                break
+        for task in deliveries:
+            self._background(task)
+        return best(attempts)
 
     async def _deliver(self, job: Job, sealed: sealing.Sealed, number: int) -> Attempt:
         now = self._clock.now()

@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import httpx
 from docker.errors import DockerException
@@ -59,6 +59,9 @@ class Broker(Protocol):
 
     def stop(self) -> None:
         """Stop it for good."""
+
+
+B = TypeVar("B", bound=Broker)
 
 
 class ProcessBroker:
@@ -189,7 +192,7 @@ def make_broker(folder: Path, kind: str = "") -> Broker:
     return ContainerBroker(image_name())
 
 
-def started(broker: Broker) -> Iterator[Broker]:
+def started(broker: B) -> Iterator[B]:
     """Start a broker, and stop it after its use: the body of a fixture."""
     try:
         broker.start()
