@@ -4,13 +4,12 @@ import asyncio
 import os
 
 import pytest
-from queqiao_common.testing import eventually
 from queqiao_common.topology import SERVICES
 from queqiao_testbed.configuration import Options
-from queqiao_testbed.ledger import judge, mark
+from queqiao_testbed.judging import settled
+from queqiao_testbed.ledger import mark
 from queqiao_testbed.system import running
 
-APOLOGY = "没能答上来"
 SECONDS = float(os.environ.get("QUEQIAO_KILL_SECONDS", "12"))  # noqa: TID251 - length of the run
 RATE = 20.0
 
@@ -25,24 +24,6 @@ async def keep_asking(system, account, *, seconds, rate):
         await system.say(account, user, f"{one} 在吗")
         await asyncio.sleep(1 / rate)
     return asked
-
-
-async def verdict(system, account, asked):
-    seen = {}
-    for entry in await system.transcript(account):
-        seen.setdefault(entry["user"], []).append(entry)
-    return judge(asked, seen, apology=APOLOGY)
-
-
-async def settled(system, account, asked, within=90.0):
-    async def done():
-        result = await verdict(system, account, asked)
-        return result if not result.lost else None
-
-    try:
-        return await eventually(done, within=within, every=0.5)
-    except AssertionError:
-        return await verdict(system, account, asked)
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -2,10 +2,8 @@
 
 import asyncio
 
-from queqiao_common.testing import eventually
-from queqiao_testbed.ledger import judge, mark
-
-APOLOGY = "没能答上来"
+from queqiao_testbed.judging import settled
+from queqiao_testbed.ledger import mark
 
 
 async def ask_in_bursts(system, account, *, users, messages, burst, prefix):
@@ -22,27 +20,6 @@ async def ask_in_bursts(system, account, *, users, messages, burst, prefix):
 
     await asyncio.gather(*(live(user) for user in asked))
     return asked
-
-
-async def verdict(system, account, asked):
-    entries = await system.transcript(account)
-    seen = {}
-    for entry in entries:
-        seen.setdefault(entry["user"], []).append(entry)
-    return judge(asked, seen, apology=APOLOGY)
-
-
-async def settled(system, account, asked, within=60.0):
-    """Wait until nothing is missing, or time is up; returns the last verdict."""
-
-    async def done():
-        result = await verdict(system, account, asked)
-        return result if not result.lost else None
-
-    try:
-        return await eventually(done, within=within, every=0.5)
-    except AssertionError:
-        return await verdict(system, account, asked)
 
 
 async def test_fifty_users_in_bursts_of_three_are_each_answered_once_in_order(system):

@@ -52,8 +52,13 @@ def judge(
     seen: Mapping[str, Iterable[Mapping[str, Any]]],
     *,
     apology: str,
+    accepted: Mapping[str, int] | None = None,
 ) -> Verdict:
-    """Compare the marks that each user asked with the transcript that each user saw."""
+    """Compare the marks that each user asked with the transcript that each user saw.
+
+    Answers have to come in the order in which the questions were asked; with `accepted`, in that
+    in which they were accepted.
+    """
     lost: list[str] = []
     doubled: list[str] = []
     swapped: list[str] = []
@@ -72,11 +77,9 @@ def judge(
         doubled += [one for one in marks if counts[one] > 1]
         crossed += [one for one in counts if one not in set(marks)]
         first = [one for one in dict.fromkeys(found) if one in set(marks)]
-        swapped += [
-            one
-            for one, right in zip(first, sorted(first, key=marks.index), strict=True)
-            if one != right
-        ]
+        places = accepted or {one: place for place, one in enumerate(marks)}
+        right = sorted(first, key=lambda one: places.get(one, 0))
+        swapped += [one for one, due in zip(first, right, strict=True) if one != due]
     return Verdict(
         questions=sum(len(marks) for marks in asked.values()),
         lost=tuple(lost),

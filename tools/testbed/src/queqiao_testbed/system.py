@@ -23,8 +23,11 @@ PORTS = range(20_000, 32_000)
 class System:
     """Everything that runs, and what a test does with it."""
 
-    def __init__(self, folder: Path, ports: Ports, children: dict[str, list[Child]]) -> None:
+    def __init__(
+        self, folder: Path, ports: Ports, children: dict[str, list[Child]], *, broker_url: str
+    ) -> None:
         self.folder = folder
+        self.broker_url = broker_url
         self.ports = ports
         self.children = children
         self._http = httpx.AsyncClient(timeout=30.0, limits=httpx.Limits(max_connections=200))
@@ -183,7 +186,7 @@ def build(
             )
             for number, port in enumerate(own)
         ]
-    return System(folder, ports, children)
+    return System(folder, ports, children, broker_url=broker_url)
 
 
 @contextlib.asynccontextmanager
