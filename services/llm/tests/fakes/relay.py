@@ -21,6 +21,11 @@ class Relay:
             both.create_task(self._question(reader, back))
             both.create_task(self._answer(there, writer))
 
+    def end(self):
+        """Close every connection behind the last words: a reset could overtake them."""
+        for writer in self.writers:
+            writer.close()
+
     def cut(self):
         """Break every connection."""
         for writer in self.writers:
@@ -41,7 +46,7 @@ class Relay:
                 writer.write(octets)
                 await writer.drain()
                 if self.last_words and self.last_words in passed:
-                    self.cut()
+                    self.end()
         writer.close()
 
 
