@@ -347,6 +347,18 @@ async def test_a_repeat_after_all_was_sent_sends_nothing_and_says_so_again(activ
     assert (again.id, again.status, again.parts) == (first.id, "delivered", count)
 
 
+async def test_an_old_delivery_that_comes_for_the_first_time_is_looked_up_before_it_is_sent(auto):
+    """Its consumer was created anew: what was handed over minutes ago must not be sent again."""
+    auto.takes = True
+    await auto.deliver(delivery())
+    auto.now_ms += 60_000
+
+    again = await auto.deliver(delivery(), process=auto.another())
+
+    assert auto.wechat.shown == []
+    assert again.status == "delivered"
+
+
 async def test_what_this_process_knows_counts_though_the_broker_could_not_be_told(active):
     """The marker's write after an accepted message is lost: no second message, no doubt."""
     real = active.sent.update

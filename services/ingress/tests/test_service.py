@@ -204,6 +204,27 @@ async def test_a_client_that_left_long_ago_is_not_given_a_reply_that_is_ready():
     assert world.claim is None
 
 
+async def test_a_reply_to_a_client_that_left_meanwhile_is_not_noted_as_given():
+    """The claim stands, and WeChat's next delivery is answered with it."""
+    has_left = asyncio.Event()
+
+    class Slow(MemoryDocuments[Claim]):
+        async def create(self, key, value):
+            has_left.set()
+            await asyncio.sleep(0.01)
+            return await super().create(key, value)
+
+    world = World(delivery="auto")
+    world.claims = Slow()
+    ingress = world.replica()
+    ingress.hear(offer("答"))
+
+    told = await answer(ingress, gone=has_left.wait)
+
+    assert (told.kind, told.carries) == ("reply", False)
+    assert world.claim is not None
+
+
 async def test_a_client_that_left_is_not_answered_and_claims_nothing():
     world = World(delivery="auto")
 

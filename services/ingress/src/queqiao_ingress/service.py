@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 import msgspec
@@ -188,6 +188,8 @@ class Ingress:
             terms = Terms(mode, delivery, self._delivery.thinking)
             async with seat.watching(gone):
                 answer = await self._wait(message, seat, terms, began)
+                if seat.is_gone:  # it has left, but to nobody: the next delivery carries it
+                    answer = replace(answer, carries=False)
             seconds = asyncio.get_running_loop().time() - began
             HELD.labels(message.account, answer.kind).observe(seconds)
             return answer

@@ -142,7 +142,7 @@ def audit_user(
     missing = [one for one in questions if one.mark not in shown.order]
     given_up = {entry["in_reply_to"] for entry in entries if entry["who"] == "platform"}
     told = {entry["in_reply_to"] for entry in replies if _says(entry, sorry)}
-    refused = [one for one in missing if one.msgid in given_up and one.mark not in journal.accepted]
+    refused = [one for one in missing if one.msgid in given_up]
     excused = [one for one in missing if one.msgid in told or one.mark in journal.excused]
     apologies = sum(_says(entry, sorry) for entry in replies)
     doubts = journal.doubts.get(user, 0)
