@@ -18,6 +18,7 @@ import nats
 import nats.errors
 from msgspec import Struct
 from nats.aio.client import Client
+from nats.js.object_store import ObjectStore
 
 from queqiao_common import telemetry
 from queqiao_common.errors import BrokerUnavailable, PermanentError, TransientError
@@ -187,6 +188,14 @@ class Bus:
         if problem is not None:
             raise Refused(verb, problem)
         return answer.data
+
+    async def object_store(self, name: str) -> ObjectStore:
+        """Open an object store of the topology.
+
+        Raises:
+            nats.errors.Error: it does not exist, or the broker does not answer.
+        """
+        return await self._client.jetstream().object_store(name)
 
     # -- publishing -------------------------------------------------------------------------
 

@@ -9,6 +9,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from queqiao_common.events import Form
+
 GIVEN = ".given"
 TRIES = ".tries"
 
@@ -22,11 +24,14 @@ class Claim(Struct, frozen=True, kw_only=True, omit_defaults=True):
     - `later`: the request was, or shall be, answered `success`; the reply comes by API.
     - `thinking`: the last window of a passive-only account ended; `answer` is what was said, and
       `items` what it carried (nothing, for the mere "still thinking").
+
+    `form` is what the answer is where it is more than a text.
     """
 
     kind: Literal["reply", "later", "thinking"]
     answer: str = ""
     items: tuple[str, ...] = ()
+    form: Form | None = None
 
 
 class Tries(Struct, frozen=True, kw_only=True):

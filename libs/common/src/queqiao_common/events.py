@@ -38,16 +38,82 @@ class Event(Struct, frozen=True, kw_only=True, tag_field="event", omit_defaults=
     account: AccountId
 
 
+class Media(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A picture, voice or video. `key` is its place in the object store `media`, once it is there.
+
+    `url` and `media_id` are WeChat's; `text` is what was heard in a voice message. `trouble` says
+    why it cannot be used: `gone`, `too_large`, `failed`, `no_speech` or `unclear`.
+    """
+
+    kind: str  # image, voice, video
+    media_id: str = ""
+    url: str = ""
+    format: str = ""
+    key: str = ""
+    mime: str = ""
+    text: str = ""
+    trouble: str = ""
+
+
+class MenuItem(Struct, frozen=True):
+    """One line of a menu inside the chat; a tap sends `text` with `id`."""
+
+    id: str
+    text: str
+
+
+class Menu(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A menu inside the chat: tappable where the channel can (`msgmenu`), numbered text elsewhere.
+
+    Source: protocol reference 6.2.
+    """
+
+    head: str
+    items: tuple[MenuItem, ...]
+    tail: str = ""
+
+
+class Card(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A card: a page with a picture (news), or with `appid` a page of a Mini Program."""
+
+    title: str
+    description: str = ""
+    url: str = ""
+    picture_url: str = ""
+    appid: str = ""
+    page_path: str = ""
+    picture_key: str = ""  # in the object store `media`, for a Mini Program's card
+
+
+class Usage(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What an answer took: tokens as the model counted them, and millionths of the currency."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_micros: int = 0
+
+
 class Waiting(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A user's message whose HTTP request may still be open for a passive reply."""
+    """A user's message whose HTTP request may still be open for a passive reply.
+
+    `ticket` is what entitles to one answer later: the `response_url` of an AI bot, the welcome
+    code of WeChat Customer Service.
+    """
 
     msgid: str
     received_ms: Millis
     trigger: Trigger = "message"
+    ticket: str = ""
 
 
 class InboundMessage(Event, tag="InboundMessage", frozen=True, kw_only=True, omit_defaults=True):
-    """A verified, decrypted, parsed message or platform event of one user."""
+    """A verified, decrypted, parsed message or platform event of one user.
+
+    `kind` stays `unsupported` for what carries `media`, so that a service which does not know of it
+    says so. `peer` is whom the user wrote to where an account has several (kf: `open_kfid`).
+    `menu_id` names the tapped item of a menu in the chat, `scene` the QR code that was scanned, and
+    `details` are the other fields of a platform event.
+    """
 
     conv: ConvId
     openid: str
@@ -59,6 +125,43 @@ class InboundMessage(Event, tag="InboundMessage", frozen=True, kw_only=True, omi
     platform_event: str = ""
     event_key: str = ""
     trigger: Trigger = "message"
+    media: tuple[Media, ...] = ()
+    menu_id: str = ""
+    scene: str = ""
+    details: dict[str, str] = msgspec.field(default_factory=dict)
+    peer: str = ""
+    ticket: str = ""
+
+
+class MediaEvent(Event, frozen=True, kw_only=True, omit_defaults=True):
+    """A message whose media are on their way; `sequence` is the message's place in its stream."""
+
+    conv: ConvId
+    sequence: int
+    message: InboundMessage
+
+
+class MediaWanted(MediaEvent, tag="MediaWanted", frozen=True, kw_only=True, omit_defaults=True):
+    """Its media are to be fetched from WeChat before the message can be screened."""
+
+
+class MediaFetched(MediaEvent, tag="MediaFetched", frozen=True, kw_only=True, omit_defaults=True):
+    """Its media are in the object store; what is voice is to be turned into text."""
+
+
+class MediaReady(MediaEvent, tag="MediaReady", frozen=True, kw_only=True, omit_defaults=True):
+    """Its media are as useful as they can be made: the message can be screened."""
+
+
+class PullWanted(Event, tag="PullWanted", frozen=True, kw_only=True, omit_defaults=True):
+    """WeChat Customer Service has messages for `peer` (an `open_kfid`), to be pulled.
+
+    `token` is the callback's, good for ten minutes. Source: protocol reference 10.3.
+    """
+
+    peer: str
+    token: str = ""
+    received_ms: Millis = 0
 
 
 class ScreenedMessage(Event, tag="ScreenedMessage", frozen=True, kw_only=True, omit_defaults=True):
@@ -75,23 +178,34 @@ class ScreenedMessage(Event, tag="ScreenedMessage", frozen=True, kw_only=True, o
     text: str = ""
 
 
-class Prompt(Struct, frozen=True):
-    """One message before the model."""
+class Prompt(Struct, frozen=True, omit_defaults=True):
+    """One message before the model; `media` are keys of pictures in the object store `media`."""
 
     role: Literal["system", "user", "assistant"]
     content: str
+    media: tuple[str, ...] = ()
 
 
 class CompletionRequest(
     Event, tag="CompletionRequest", frozen=True, kw_only=True, omit_defaults=True
 ):
-    """One turn for a model: the whole prompt, so that llm keeps no state and scales alone."""
+    """One turn for a model: the whole prompt, so that llm keeps no state and scales alone.
+
+    The first message of the prompt is the persona's, the last the question. Until `window_ms` a
+    user's request is held open (0: none is). `purpose` is `answer`, or `summary`: then the prompt
+    is a conversation to be summarised up to turn `upto`, and a `Summarised` answers it.
+    """
 
     conv: ConvId
     turn_id: TurnId
     route: RouteId
     prompt: tuple[Prompt, ...]
     deadline_ms: Millis
+    persona: str = ""
+    window_ms: Millis = 0
+    purpose: str = "answer"
+    upto: int = 0
+    menu_id: str = ""
 
 
 class ReplySegment(Event, tag="ReplySegment", frozen=True, kw_only=True, omit_defaults=True):
@@ -99,6 +213,8 @@ class ReplySegment(Event, tag="ReplySegment", frozen=True, kw_only=True, omit_de
 
     `attempt` grows with every run of a model for this turn; pieces of two runs are never mixed.
     `failed` says that no model of the route could answer; its text is then empty and final.
+    `notice`: the text is ours (a refusal, a menu), not a model's. `handover`: give the conversation
+    to a person once this is said. `notes` are facts about the user to be remembered.
     """
 
     conv: ConvId
@@ -109,6 +225,13 @@ class ReplySegment(Event, tag="ReplySegment", frozen=True, kw_only=True, omit_de
     final: bool = False
     failed: bool = False
     model: str = ""
+    notice: bool = False
+    handover: bool = False
+    notes: tuple[str, ...] = ()
+    usage: Usage | None = None
+    menu: Menu | None = None
+    media: tuple[Media, ...] = ()
+    cards: tuple[Card, ...] = ()
 
 
 class ScreenedSegment(Event, tag="ScreenedSegment", frozen=True, kw_only=True, omit_defaults=True):
@@ -123,6 +246,25 @@ class ScreenedSegment(Event, tag="ScreenedSegment", frozen=True, kw_only=True, o
     final: bool = False
     failed: bool = False
     model: str = ""
+    notice: bool = False
+    handover: bool = False
+    notes: tuple[str, ...] = ()
+    usage: Usage | None = None
+    menu: Menu | None = None
+    media: tuple[Media, ...] = ()
+    cards: tuple[Card, ...] = ()
+
+
+class Summarised(Event, tag="Summarised", frozen=True, kw_only=True, omit_defaults=True):
+    """The summary of a conversation up to and including turn `upto`; empty where none was made.
+
+    `notes` are facts about the user that the summary names apart.
+    """
+
+    conv: ConvId
+    upto: int
+    text: str = ""
+    notes: tuple[str, ...] = ()
 
 
 class Delivery(Event, tag="Delivery", frozen=True, kw_only=True, omit_defaults=True):
@@ -142,6 +284,13 @@ class Delivery(Event, tag="Delivery", frozen=True, kw_only=True, omit_defaults=T
     ai: bool = False  # written by a model: to be labelled
     waiting: tuple[Waiting, ...] = ()
     parked: int = 0  # parts in the mailbox, as far as the conversation knows: they go first
+    peer: str = ""  # kf: the `open_kfid` that the user wrote to
+    page: str = ""  # id of the page that shows the whole answer, where there is one
+    transfer: bool = False  # hand the user over to the platform's agents, after the text
+    back: bool = False  # take the user back from them, before the text
+    menu: Menu | None = None
+    media: tuple[Media, ...] = ()  # in the object store: voice that says the text, pictures
+    cards: tuple[Card, ...] = ()
 
 
 class DeliveryResult(Event, tag="DeliveryResult", frozen=True, kw_only=True, omit_defaults=True):
@@ -159,6 +308,18 @@ class DeliveryResult(Event, tag="DeliveryResult", frozen=True, kw_only=True, omi
     msgids: tuple[str, ...] = ()
 
 
+class Form(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a passive reply is when it is not a text: `transfer`, `image`, `voice` or `news`.
+
+    Source: protocol reference 4.
+    """
+
+    kind: str
+    media_id: str = ""
+    card: Card | None = None
+    agent: str = ""  # `KfAccount` of the agent to transfer to; empty: any
+
+
 class PassiveOffer(Event, tag="PassiveOffer", frozen=True, kw_only=True, omit_defaults=True):
     """A reply for the HTTP request that still waits on `msgid`.
 
@@ -171,6 +332,7 @@ class PassiveOffer(Event, tag="PassiveOffer", frozen=True, kw_only=True, omit_de
     text: str
     items: tuple[str, ...]
     now: bool = True
+    form: Form | None = None
 
 
 class WindowMissed(Event, tag="WindowMissed", frozen=True, kw_only=True, omit_defaults=True):
@@ -211,6 +373,11 @@ AnyEvent = (
     | DeliveryResult
     | PassiveOffer
     | WindowMissed
+    | MediaWanted
+    | MediaFetched
+    | MediaReady
+    | PullWanted
+    | Summarised
     | TurnTimeout
     | DeadLetter
 )

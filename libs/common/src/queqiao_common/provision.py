@@ -17,9 +17,11 @@ from queqiao_common.errors import PermanentError
 from queqiao_common.topology import (
     BUCKETS,
     DURABLES,
+    STORES,
     STREAMS,
     Bucket,
     Consumer,
+    Store,
     Stream,
 )
 
@@ -94,6 +96,25 @@ def bucket_config(bucket: Bucket, *, replicas: int = 1, scale: float = 1.0) -> C
     }
 
 
+def store_config(store: Store, *, replicas: int = 1, scale: float = 1.0) -> Config:
+    """Return the configuration of the stream beneath an object store."""
+    max_age = store.ttl or 0.0
+    return {
+        "name": store.stream,
+        "subjects": [f"$O.{store.name}.C.>", f"$O.{store.name}.M.>"],
+        "retention": "limits",
+        "storage": "file",
+        "discard": "new",
+        "max_age": int(max_age * NANOS),
+        "max_bytes": int(store.max_bytes * scale),
+        "duplicate_window": int(120.0 * NANOS),
+        "num_replicas": replicas,
+        "allow_rollup_hdrs": True,
+        "allow_direct": True,
+        "description": store.keeps,
+    }
+
+
 def consumer_config(consumer: Consumer[Any]) -> Config:
     """Return the JetStream configuration of a durable pull consumer."""
     return {
@@ -126,6 +147,7 @@ async def apply(
     """
     wanted = [stream_config(stream, replicas=replicas, scale=scale) for stream in STREAMS]
     wanted += [bucket_config(bucket, replicas=replicas, scale=scale) for bucket in BUCKETS]
+    wanted += [store_config(store, replicas=replicas, scale=scale) for store in STORES]
     claimed = {subject for config in wanted for subject in config["subjects"]}
     compared = [(config, await _info(bus, config["name"])) for config in wanted]
     for config, info in compared:

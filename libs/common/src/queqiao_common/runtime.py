@@ -17,14 +17,15 @@ from fastapi import FastAPI, Response
 from msgspec import Struct
 
 from queqiao_common import bus as bus_module
-from queqiao_common import provision, settings, telemetry
+from queqiao_common import failpoints, provision, settings, telemetry
 from queqiao_common.bus import Bus, Raw
 from queqiao_common.errors import QueqiaoError, SettingsError, TransientError
 from queqiao_common.events import Event
 from queqiao_common.follow import Follower
 from queqiao_common.kv import JetStreamDocuments
+from queqiao_common.objects import JetStreamObjects
 from queqiao_common.settings import SERVICE_SECRETS, Config
-from queqiao_common.topology import DEFAULT_PORTS, UNDERTAKERS, Bucket, Consumer, Subject
+from queqiao_common.topology import DEFAULT_PORTS, UNDERTAKERS, Bucket, Consumer, Store, Subject
 from queqiao_common.undertaker import Undertaker
 from queqiao_common.worker import Buried, Handler, Worker, Yields
 
@@ -77,6 +78,10 @@ class Runtime:
         own around it.
         """
         return JetStreamDocuments(self.bus, bucket, kind, read=read, patience=math.inf)
+
+    def objects(self, store: Store) -> JetStreamObjects:
+        """Return an object store."""
+        return JetStreamObjects(self.bus, store)
 
     def consume(
         self,
@@ -272,6 +277,7 @@ def run(service: str, main: Callable[[Runtime], Awaitable[None]]) -> None:
     """
     provider = telemetry.set_up(service)
     try:
+        failpoints.arm(settings.environment(failpoints.VARIABLE))
         config = settings.load(
             Path(settings.environment("QUEQIAO_CONFIG", "queqiao.toml")),
             needs=SERVICE_SECRETS[service],

@@ -211,3 +211,26 @@ async def eventually(check: Callable[[], Any], *, within: float = 10.0, every: f
         if time.monotonic() > stop:
             raise AssertionError(f"not within {within} s; last: {value!r}")
         await asyncio.sleep(every)
+
+
+class MemoryObjects:
+    """An object store in memory."""
+
+    def __init__(self) -> None:
+        self.stored: dict[str, bytes] = {}
+
+    async def put(self, key: str, data: bytes) -> None:
+        """Store an object, over an older one of the same key."""
+        self.stored[key] = data
+
+    async def get(self, key: str) -> bytes | None:
+        """Return an object; None where there is none (any more)."""
+        return self.stored.get(key)
+
+    async def delete(self, key: str) -> None:
+        """Forget an object; one that does not exist is forgotten already."""
+        self.stored.pop(key, None)
+
+    async def keys(self) -> list[str]:
+        """Return the keys of all objects, sorted."""
+        return sorted(self.stored)

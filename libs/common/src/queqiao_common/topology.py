@@ -46,7 +46,13 @@ CHAT = Stream(
 LLM = Stream(name="LLM", subjects=("llm.request.>",), keeps="turns to be answered by a model")
 REPLY = Stream(
     name="REPLY",
-    subjects=("reply.draft.>", "reply.screened.>", "reply.ready.>", "reply.delivered.>"),
+    subjects=(
+        "reply.draft.>",
+        "reply.screened.>",
+        "reply.ready.>",
+        "reply.delivered.>",
+        "reply.summary.>",
+    ),
     keeps="answers, from the model's draft to WeChat's acceptance",
 )
 PASSIVE = Stream(
@@ -80,7 +86,13 @@ DEAD = Stream(
     max_bytes=512 * MIB,
     discard="old",
 )
-STREAMS = (CHAT, LLM, REPLY, PASSIVE, TIMERS, DEAD)
+CHANNEL = Stream(
+    name="CHANNEL",
+    subjects=("media.>", "channel.>"),
+    keeps="what is to be fetched from WeChat: media, and messages that must be pulled",
+    max_bytes=512 * MIB,
+)
+STREAMS = (CHAT, LLM, REPLY, PASSIVE, TIMERS, DEAD, CHANNEL)
 
 
 @dataclass(frozen=True)
@@ -182,6 +194,41 @@ MISSED = Subject(
     "ingress",
     "the request ended without a reply; the user sees that one is being written",
 )
+MEDIA_WANTED = Subject(
+    "media.wanted.{account}",
+    events.MediaWanted,
+    CHANNEL,
+    "moderation",
+    "a message whose media are to be fetched from WeChat",
+)
+MEDIA_FETCHED = Subject(
+    "media.fetched.{account}",
+    events.MediaFetched,
+    CHANNEL,
+    "egress",
+    "its media are in the object store; voice is to become text",
+)
+MEDIA_READY = Subject(
+    "media.ready.{account}",
+    events.MediaReady,
+    CHANNEL,
+    "llm, egress",
+    "its media are ready: the message can be screened",
+)
+PULLS_WANTED = Subject(
+    "channel.pull.{account}",
+    events.PullWanted,
+    CHANNEL,
+    "ingress",
+    "an account of WeChat Customer Service has messages to be pulled",
+)
+SUMMARIES = Subject(
+    "reply.summary.{account}",
+    events.Summarised,
+    REPLY,
+    "llm",
+    "the summary of what no longer fits before the model",
+)
 TIMEOUTS = Subject(
     "turn.timeout.{account}",
     events.TurnTimeout,
@@ -208,6 +255,11 @@ SUBJECTS: tuple[Subject[Event], ...] = (
     MISSED,
     TIMEOUTS,
     DEAD_LETTERS,
+    MEDIA_WANTED,
+    MEDIA_FETCHED,
+    MEDIA_READY,
+    PULLS_WANTED,
+    SUMMARIES,
 )  # type: ignore[assignment]  # a tuple of different families; E is invariant only in name
 SUBJECT_OF: dict[type[Event], Subject[Event]] = {subject.event: subject for subject in SUBJECTS}
 
@@ -238,6 +290,17 @@ CONTEXT_TIMEOUTS = Consumer(name="context-timeouts", service="context", reads=TI
 LLM_REQUESTS = Consumer(name="llm-requests", service="llm", reads=REQUESTS, attempts=5)
 EGRESS_READY = Consumer(name="egress-ready", service="egress", reads=READY, slots=256, attempts=60)
 EGRESS_MISSED = Consumer(name="egress-missed", service="egress", reads=MISSED, attempts=3)
+MODERATION_MEDIA = Consumer(name="moderation-media", service="moderation", reads=MEDIA_READY)
+CONTEXT_SUMMARIES = Consumer(name="context-summaries", service="context", reads=SUMMARIES)
+LLM_MEDIA = Consumer(
+    name="llm-media", service="llm", reads=MEDIA_FETCHED, ack_wait=20.0, attempts=4, slots=8
+)
+EGRESS_MEDIA = Consumer(
+    name="egress-media", service="egress", reads=MEDIA_WANTED, ack_wait=20.0, attempts=6, slots=16
+)
+EGRESS_PULLS = Consumer(
+    name="egress-pulls", service="egress", reads=PULLS_WANTED, ack_wait=20.0, attempts=20, slots=16
+)
 CONSUMERS: tuple[Consumer[Event], ...] = (
     MODERATION_INBOUND,
     MODERATION_DRAFTS,
@@ -248,6 +311,11 @@ CONSUMERS: tuple[Consumer[Event], ...] = (
     LLM_REQUESTS,
     EGRESS_READY,
     EGRESS_MISSED,
+    MODERATION_MEDIA,
+    CONTEXT_SUMMARIES,
+    LLM_MEDIA,
+    EGRESS_MEDIA,
+    EGRESS_PULLS,
 )  # type: ignore[assignment]  # as above
 
 
@@ -350,7 +418,101 @@ LIMITS = Bucket(
     max_bytes=64 * MIB,
     written_by=("moderation",),
 )
-BUCKETS = (CONVERSATIONS, CLAIMS, MAILBOX, QUOTA, SENT, TOKENS, ANSWERS, POLICY, LIMITS)
+NOTES = Bucket(
+    name="notes",
+    key="<account>.<conv>",
+    keeps="facts about a user that outlive a conversation; the user can read and erase them",
+    ttl=365 * DAY,
+    max_value=64 * 1024,
+    written_by=("context",),
+)
+PAGES = Bucket(
+    name="pages",
+    key="<page id>",
+    keeps="long answers, while they are written and for as long as their page works",
+    ttl=30 * DAY,  # the most that `[pages] ttl` may be: each document has a lifetime of its own
+    written_by=("context",),
+)
+DISPLAYS = Bucket(
+    name="displays",
+    key="<account>.<msgid>",
+    keeps="the answer so far of an AI bot, for the platform that asks for it again and again",
+    ttl=900.0,
+    written_by=("egress",),
+)
+CURSORS = Bucket(
+    name="cursors",
+    key="<account>.<open_kfid>",
+    keeps="how far messages of WeChat Customer Service are pulled, and who pulls them",
+    written_by=("egress",),
+)
+LOADS = Bucket(
+    name="loads",
+    key="<model>.<key>",
+    keeps="what all replicas together ask of a model, for limits of its provider",
+    ttl=180.0,
+    max_value=64 * 1024,
+    max_bytes=64 * MIB,
+    written_by=("llm",),
+)
+USAGE = Bucket(
+    name="usage",
+    key="<day>.<scope>",
+    keeps="tokens, questions and cost by day: of users, personas, accounts and models",
+    ttl=400 * DAY,
+    max_value=256 * 1024,
+    written_by=("llm",),
+)
+BUCKETS = (
+    CONVERSATIONS,
+    CLAIMS,
+    MAILBOX,
+    QUOTA,
+    SENT,
+    TOKENS,
+    ANSWERS,
+    POLICY,
+    LIMITS,
+    NOTES,
+    PAGES,
+    DISPLAYS,
+    CURSORS,
+    LOADS,
+    USAGE,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Store:
+    """An object store; an object lives `ttl` seconds after it was put (None: for good)."""
+
+    name: str
+    key: str
+    keeps: str
+    ttl: float | None = None
+    max_bytes: int = 1024 * MIB
+    written_by: tuple[str, ...] = ()
+
+    @property
+    def stream(self) -> str:
+        """The stream beneath the store."""
+        return f"OBJ_{self.name}"
+
+
+MEDIA = Store(
+    name="media",
+    key="<account>/<media id>",
+    keeps="pictures and voice fetched from WeChat, and answers read aloud",
+    ttl=3 * DAY,
+    written_by=("egress", "llm"),
+)
+KNOWLEDGE = Store(
+    name="knowledge",
+    key="<collection>/<document>",
+    keeps="documents that answers are looked up in, cut into chunks",
+    written_by=("operators",),
+)
+STORES = (MEDIA, KNOWLEDGE)
 
 SERVICES = ("ingress", "moderation", "context", "llm", "egress")
 DEFAULT_PORTS = {"ingress": 8080, "moderation": 8180, "context": 8280, "llm": 8380, "egress": 8480}

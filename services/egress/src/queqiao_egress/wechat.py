@@ -50,10 +50,10 @@ def _client(
 
     async def fetch(*, force: bool) -> Token:
         return await fetch_stable_token(
-            http, api_base=account.api_base, appid=account.appid, secret=secret, force=force
+            http, api_base=account.api, appid=account.appid, secret=secret, force=force
         )
 
     source = Tokens(bucket, account=account.id, fetch=fetch, owner=owner, now_ms=now_ms)
     return WeChatClient(
-        http, api_base=account.api_base, appid=account.appid, secret=secret, tokens=source
+        http, api_base=account.api, appid=account.appid, secret=secret, tokens=source
     )

@@ -54,5 +54,5 @@ def _account(account: Account) -> str:
     sealed = "safe mode" if account.aes_key else "plain or compatible mode"
     return (
         f"{account.id}: {account.kind} account {account.appid}, {account.mode} delivery, {sealed}, "
-        f"persona {account.persona}, API at {account.api_base}"
+        f"persona {account.persona}, API at {account.api}"
     )
