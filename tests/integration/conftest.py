@@ -21,7 +21,7 @@ async def system(
     system_broker: brokers.Broker, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[System]:
     """Two replicas of every service, for tests that break nothing; users are a test's own."""
-    options = Options(settings=NO_LIMIT)
+    options = Options(settings=NO_LIMIT, variables={"QUEQIAO_LOG_LEVEL": "DEBUG"})
     folder = tmp_path_factory.mktemp("system")
     async with running(
         folder, broker_url=system_broker.url, replicas=2, options=options

@@ -17,7 +17,9 @@ pytestmark = pytest.mark.broker
 
 GOLDEN = sorted(Path(__file__).parents[2].glob("golden/*/*.json"))
 TYPES = {kind.__name__: kind for kind in EVENT_TYPES}
-NO_LIMIT = Options(settings={"moderation": {"messages_per_minute": 0}})
+NO_LIMIT = Options(
+    settings={"moderation": {"messages_per_minute": 0}}, variables={"QUEQIAO_LOG_LEVEL": "DEBUG"}
+)
 
 
 async def test_two_releases_side_by_side_answer_every_question_once(

@@ -1,13 +1,23 @@
 """One message is one trace, from the callback to WeChat's acceptance."""
 
 from queqiao_common.testing import eventually
-from queqiao_common.topology import CONSUMERS, DELIVERED, MISSED, SUBJECT_OF, TIMEOUTS
+from queqiao_common.topology import (
+    CHANNEL,
+    CONSUMERS,
+    DELIVERED,
+    MISSED,
+    SUBJECT_OF,
+    SUBJECTS,
+    SUMMARIES,
+    TIMEOUTS,
+)
 from queqiao_testbed.collector import collecting
 from queqiao_testbed.configuration import Options
 from queqiao_testbed.system import free_ports, running
 
-NOT_ON_THE_WAY = {MISSED, TIMEOUTS}
-"""Typing and deadlines are beside the way of a message that is answered at once."""
+FETCHED = {subject for subject in SUBJECTS if subject.stream is CHANNEL}
+NOT_ON_THE_WAY = {MISSED, TIMEOUTS, SUMMARIES} | FETCHED
+"""Typing, deadlines, summaries and media are beside the way of a text that is answered at once."""
 
 
 def expected_hops():

@@ -227,6 +227,7 @@ def _server(app: FastAPI, port: int) -> uvicorn.Server:
             access_log=False,
             server_header=False,
             date_header=False,
+            proxy_headers=False,  # nobody asks who called
             timeout_graceful_shutdown=HTTP_DRAIN,
             lifespan="off",
         )

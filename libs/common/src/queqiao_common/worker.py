@@ -22,6 +22,7 @@ from queqiao_common import telemetry
 from queqiao_common.bus import Bus, Raw
 from queqiao_common.errors import PermanentError, TransientError
 from queqiao_common.events import UNREADABLE, DeadLetter, Event
+from queqiao_common.failpoints import failpoint
 from queqiao_common.pull import Metadata, Puller, parse_metadata
 from queqiao_common.topology import Consumer
 
@@ -242,6 +243,7 @@ class Worker(Generic[E]):
         is pulled: that is the back-pressure. Giving it back would spend its attempts on waiting.
         """
         item = item if isinstance(item, Outgoing) else Outgoing(item)
+        failpoint(f"{self._consumer.name}.before_publish")
         if item.due_ms is None:
             await self._bus.publish_event(item.event, parent=item.parent, deadline=math.inf)
         else:
@@ -252,6 +254,7 @@ class Worker(Generic[E]):
     async def _conclude(self, raw: Raw, meta: Metadata, settlement: Settlement) -> None:
         match settlement:
             case Ack():
+                failpoint(f"{self._consumer.name}.before_ack")
                 # Without waiting: an acknowledgement that is lost costs a repeat, which is harmless
                 # by design, and waiting for it costs a round trip on every hop (ADR 0002).
                 await self._bus.tell(raw.reply, b"+ACK")
@@ -302,9 +305,16 @@ class Worker(Generic[E]):
         error: BaseException | None,
         seconds: float,
     ) -> None:
-        """Write the one canonical line, and the metric, of a handled event."""
+        """Note what became of an event: a metric, and a line where anybody should know of it.
+
+        Without trouble the line is for debugging: the two ends of a message (`callback.answered`,
+        `delivery.done`) are logged by those who know more of them.
+        """
         outcome = type(settlement).__name__.lower()
         telemetry.PROCESSED.labels(self._consumer.name, outcome).observe(seconds)
+        level = logging.DEBUG if error is None and meta.attempt == 1 else logging.INFO
+        if error is None and not log.isEnabledFor(level):
+            return
         fields: dict[str, Any] = {
             "consumer": self._consumer.name,
             "outcome": outcome,
@@ -313,7 +323,7 @@ class Worker(Generic[E]):
             "ms": round(seconds * 1000, 1),
         }
         if error is None:
-            log.info("event.handled", extra=fields)
+            log.log(level, "event.handled", extra=fields)
             return
         span.set_status(Status(StatusCode.ERROR, type(error).__name__))
         fields |= {"error": type(error).__name__, "detail": str(error)[:300]}
