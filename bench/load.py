@@ -15,30 +15,46 @@ import msgspec
 import uvloop
 from msgspec import Struct
 
+from bench.sink import serve
+
 TOKEN = "testbed_token"  # noqa: S105 - of the test bed
+DELIVERIES = 3
+"""How often WeChat delivers a message whose connection breaks (protocol reference 4.1)."""
+EXCUSES = ("没能答上来", "请稍后再发", "请稍等一下")
+"""What is said where there is no answer (the defaults of the settings)."""
 TEXT = "请问你们的营业时间是几点到几点？周末也开门吗？"
 
 
 class Seen(Struct):
-    """What the load saw: latencies in seconds, sorted."""
+    """What the load saw: latencies in seconds, sorted.
+
+    `firsts` and `lasts` are, of users whose replies came by API or in answer to the callback, the
+    seconds until the first and until the last of them.
+    """
 
     sent: int
     replied: int
     failed: int
     elapsed: float
     latencies: list[float]
-    arrivals: list[float] = []
+    firsts: list[float] = []
+    lasts: list[float] = []
 
 
-def request(account: str, user: int, msgid: int) -> bytes:
+def openid(user: int) -> str:
+    """Return the openid of a user."""
+    return f"oBENCH{user:022d}"
+
+
+def request(account: str, user: int, msgid: int, text: str = TEXT) -> bytes:
     """Return one signed plaintext callback as HTTP bytes."""
     now = str(int(time.time()))
     nonce = str(msgid)
     signature = hashlib.sha1("".join(sorted((TOKEN, now, nonce))).encode()).hexdigest()  # noqa: S324
     body = (
         f"<xml><ToUserName><![CDATA[gh_bench]]></ToUserName>"
-        f"<FromUserName><![CDATA[oBENCH{user:022d}]]></FromUserName><CreateTime>{now}</CreateTime>"
-        f"<MsgType><![CDATA[text]]></MsgType><Content><![CDATA[{TEXT}{msgid}]]></Content>"
+        f"<FromUserName><![CDATA[{openid(user)}]]></FromUserName><CreateTime>{now}</CreateTime>"
+        f"<MsgType><![CDATA[text]]></MsgType><Content><![CDATA[{text}{msgid}]]></Content>"
         f"<MsgId>{msgid}</MsgId></xml>"
     ).encode()
     head = (
@@ -71,31 +87,51 @@ async def dial(port: int) -> Line:
 class Load:
     """Users of one account; each waits for the reply before asking again."""
 
-    def __init__(self, account: str, ports: list[int]) -> None:
-        self._account, self._ports = account, ports
+    def __init__(self, account: str, ports: list[int], text: str = TEXT) -> None:
+        self._account, self._ports, self._text = account, ports, text
         self._idle: list[Line] = []
         self._msgid = time.time_ns() // 1000
         self._dialled = 0
         self.latencies: list[float] = []
-        self.failed = self.sent = 0
+        self.failed = self.sent = self.broken = 0
+        self.asked: dict[str, float] = {}
+        self.heard: dict[str, list[float]] = {}
 
     async def ask(self, user: int) -> None:
         """One question of one user, until its passive reply (or its `success`)."""
         self._msgid += 1
         self.sent += 1
-        payload = request(self._account, user, self._msgid)
-        began = time.perf_counter()
-        line = self._idle.pop() if self._idle else await self._dial()
-        try:
-            body = await line.ask(payload)
-        except (OSError, asyncio.IncompleteReadError):
+        payload = request(self._account, user, self._msgid, self._text)
+        began = self.asked[openid(user)] = time.perf_counter()
+        for _ in range(DELIVERIES):
+            try:
+                line = self._idle.pop() if self._idle else await self._dial()
+                body = await line.ask(payload)
+                break
+            except (OSError, asyncio.IncompleteReadError):
+                self.broken += 1
+        else:
             self.failed += 1
             return
         self._idle.append(line)
         if b"<Content>" in body:
             self.latencies.append(time.perf_counter() - began)
+            self.hear(openid(user), body.decode(), time.perf_counter())
         else:
             self.failed += 1
+
+    def hear(self, user: str, text: str, now: float) -> None:
+        """Take note of a reply, if it is one: neither an apology nor a request for patience."""
+        if not any(excuse in text for excuse in EXCUSES):
+            self.heard.setdefault(user, []).append(now)
+
+    def waits(self) -> tuple[list[float], list[float]]:
+        """Return how long users waited for their first and for their last reply, sorted."""
+        waits = [
+            (times[0] - self.asked[user], times[-1] - self.asked[user])
+            for user, times in self.heard.items()
+        ]
+        return sorted(first for first, _ in waits), sorted(last for _, last in waits)
 
     async def _dial(self) -> Line:
         self._dialled += 1
@@ -113,7 +149,9 @@ class Load:
         await asyncio.gather(*(live(user) for user in range(users)))
         return time.perf_counter() - began
 
-    async def opened(self, rate: float, seconds: float, users: int = 5000) -> float:
+    async def opened(
+        self, rate: float, seconds: float, *, users: int = 5000, patience: float = 20
+    ) -> float:
         """Begin `rate` questions a second, whatever has become of the earlier ones."""
         began = time.perf_counter()
         tasks = set()
@@ -124,7 +162,7 @@ class Load:
             task.add_done_callback(tasks.discard)
         elapsed = time.perf_counter() - began
         if tasks:
-            await asyncio.wait(tasks, timeout=20)
+            await asyncio.wait(tasks, timeout=patience)
         return elapsed
 
 
@@ -136,13 +174,30 @@ async def main() -> None:
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--rate", type=float, default=0)
     parser.add_argument("--users", type=int, default=64)
+    parser.add_argument("--text", default=TEXT)
+    parser.add_argument("--sink", type=int, default=0, help="port of a WeChat API")
+    parser.add_argument(
+        "--linger", type=float, default=0, help="seconds to wait for replies by API"
+    )
     given = parser.parse_args()
-    load = Load(given.account, [int(port) for port in given.ports.split(",")])
+    load = Load(given.account, [int(port) for port in given.ports.split(",")], given.text)
+    if given.sink:
+        await serve(given.sink, load.hear)
     if given.rate:
-        elapsed = await load.opened(given.rate, given.seconds)
+        elapsed = await load.opened(given.rate, given.seconds, users=given.users)
     else:
         elapsed = await load.closed(given.users, given.seconds)
-    seen = Seen(load.sent, len(load.latencies), load.failed, elapsed, sorted(load.latencies))
+    await asyncio.sleep(given.linger)
+    firsts, lasts = load.waits()
+    seen = Seen(
+        sent=load.sent,
+        replied=len(load.latencies),
+        failed=load.failed,
+        elapsed=elapsed,
+        latencies=sorted(load.latencies),
+        firsts=firsts,
+        lasts=lasts,
+    )
     sys.stdout.buffer.write(msgspec.json.encode(seen))
 
 

@@ -49,6 +49,7 @@ def variant() -> Callable[..., Child]:
             "QUEQIAO_NATS_URL": url,
             "QUEQIAO_HTTP_PORT": str(system.ports.services[service][number]),
             "QUEQIAO_HTTP_HOST": "127.0.0.1",
+            "QUEQIAO_LOG_LEVEL": "DEBUG",
         }
         script, *rest = argv
         log = system.folder / f"{service}-{number}.log"

@@ -32,6 +32,10 @@ class Options:
     models: tuple[dict[str, Any], ...] = ()
     """Further models of the route; the fake one answers for those that name no address."""
     variables: dict[str, str] = field(default_factory=dict)
+    api_base: str = ""
+    """Where the WeChat API is; empty: at the simulator."""
+    counts: dict[str, int] = field(default_factory=dict)
+    """Replicas of single services, where they differ from the common number."""
     broker_urls: dict[str, str] = field(default_factory=dict)
     """By replica (`egress-1`): the way to the broker of those that do not take the common one."""
 
@@ -46,7 +50,7 @@ ACCOUNTS = (
 
 def service_toml(ports: Ports, options: Options, *, broker_url: str) -> str:
     """Return the services' configuration file."""
-    api = f"http://127.0.0.1:{ports.simulator}"
+    api = options.api_base or f"http://127.0.0.1:{ports.simulator}"
     accounts = [
         {
             "id": account["id"],

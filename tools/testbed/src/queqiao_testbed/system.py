@@ -145,11 +145,10 @@ def build(
 ) -> System:
     """Write the configuration and describe the processes, without starting any."""
     options = options or Options()
-    free = free_ports(2 + replicas * len(SERVICES))
-    services = {
-        name: free[2 + index * replicas : 2 + (index + 1) * replicas]
-        for index, name in enumerate(SERVICES)
-    }
+    counts = dict.fromkeys(SERVICES, replicas) | options.counts
+    free = free_ports(2 + sum(counts.values()))
+    rest = iter(free[2:])
+    services = {name: [next(rest) for _ in range(count)] for name, count in counts.items()}
     ports = Ports(simulator=free[0], model=free[1], services=services)
     config, simulator = folder / "queqiao.toml", folder / "simulator.toml"
     config.write_text(service_toml(ports, options, broker_url=broker_url), encoding="utf-8")
