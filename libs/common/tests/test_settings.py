@@ -203,3 +203,15 @@ def test_a_file_that_is_not_what_it_should_be_has_no_traceback(text, tmp_path):
 def test_a_missing_file_is_said_to_be_missing(tmp_path):
     with pytest.raises(SettingsError, match="no such file"):
         settings.load(tmp_path / "nowhere.toml", {})
+
+
+def test_a_secret_inside_a_table_of_a_table_is_asked_for_by_its_path():
+    text = """
+[moderation.provider]
+base_url = "http://127.0.0.1/v1"
+api_key = "${MODERATION_KEY}"
+"""
+    parse(text, {})
+    assert problems(text, {}, needs=("moderation.provider.api_key",)) == [
+        "moderation.provider.api_key: environment variable MODERATION_KEY is not set"
+    ]

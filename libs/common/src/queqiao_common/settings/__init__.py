@@ -16,7 +16,7 @@ from queqiao_common.settings.conversation import ContextSettings, Notes, Persona
 from queqiao_common.settings.knowledge import Knowledge
 from queqiao_common.settings.media import Media
 from queqiao_common.settings.models import Kserve, LlmSettings, Model
-from queqiao_common.settings.moderation import Moderation, Privacy, WordList
+from queqiao_common.settings.moderation import Moderation, ModerationProvider, Privacy, WordList
 from queqiao_common.settings.pages import Pages
 from queqiao_common.settings.reading import load, parse
 from queqiao_common.settings.rules import Handover, Rule
@@ -39,6 +39,7 @@ __all__ = [
     "Media",
     "Model",
     "Moderation",
+    "ModerationProvider",
     "Name",
     "Nats",
     "Notes",
