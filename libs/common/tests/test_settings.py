@@ -212,6 +212,6 @@ base_url = "http://127.0.0.1/v1"
 api_key = "${MODERATION_KEY}"
 """
     parse(text, {})
-    assert problems(text, {}, needs=("moderation.provider.api_key",)) == [
-        "moderation.provider.api_key: environment variable MODERATION_KEY is not set"
-    ]
+    assert problems(text, {}, needs=("moderation.provider.api_key",)) == (
+        "moderation.provider.api_key: environment variable MODERATION_KEY is not set",
+    )

@@ -107,6 +107,15 @@ class Bus:
         self._asked = 0
         self._answers: dict[str, asyncio.Future[Raw]] = {}
         self._inbox = ""
+        self._stalled = 0
+
+    @property
+    def is_stalled(self) -> bool:
+        """Whether something has waited for 5 s or longer to be stored: full, or without a leader.
+
+        What is read can still be read; what is written waits, and the callers are told.
+        """
+        return self._stalled > 0
 
     @property
     def connected(self) -> bool:
@@ -221,22 +230,27 @@ class Bus:
             fields["Nats-Msg-Id"] = event_id
         began = time.monotonic()
         stop, noted = began + deadline, False
-        for wait in _backoff():
-            left = stop - time.monotonic()
-            try:
-                answer = await self.request(
-                    subject, body, headers=fields or None, timeout=max(0.05, min(TRY_TIMEOUT, left))
-                )
-                return _acknowledged(subject, _decode_answer(answer.data))
-            except WrongRevision:
-                raise
-            except BrokerUnavailable as error:
-                now = time.monotonic()
-                if now + wait >= stop:
+        try:
+            for wait in _backoff():
+                left = stop - time.monotonic()
+                timeout = max(0.05, min(TRY_TIMEOUT, left))
+                try:
+                    answer = await self.request(
+                        subject, body, headers=fields or None, timeout=timeout
+                    )
+                    return _acknowledged(subject, _decode_answer(answer.data))
+                except WrongRevision:
                     raise
-                if not noted and (noted := now - began >= WAITING):
-                    log.warning("publish.waiting", extra={"error": str(error)})
-            await asyncio.sleep(wait)
+                except BrokerUnavailable as error:
+                    now = time.monotonic()
+                    if now + wait >= stop:
+                        raise
+                    if not noted and (noted := now - began >= WAITING):
+                        self._stalled += 1
+                        log.warning("publish.waiting", extra={"error": str(error)})
+                await asyncio.sleep(wait)
+        finally:
+            self._stalled -= noted
         raise AssertionError("the backoff never ends")
 
     async def publish_event(
