@@ -10,10 +10,21 @@ import msgspec
 import pytest
 from queqiao_common.events import (
     EVENT_TYPES,
+    Card,
     DeadLetter,
     Event,
+    Form,
+    Media,
+    MediaFetched,
+    MediaReady,
+    MediaWanted,
+    Menu,
+    MenuItem,
     PassiveOffer,
+    PullWanted,
+    Summarised,
     TurnTimeout,
+    Usage,
     WindowMissed,
     encode,
 )
@@ -35,18 +46,54 @@ FILES = sorted(HERE.glob("*/*.json"))
 TYPES = {kind.__name__: kind for kind in EVENT_TYPES}
 
 
+PICTURE = Media(
+    kind="image", media_id="M1", url="http://mmbiz.qpic.cn/x", key="main/x", mime="image/png"
+)
+VOICE = Media(kind="voice", media_id="M2", format="amr", key="main/y", text="喂")
+MENU = Menu(head="您是不是想问：", items=(MenuItem("1", "几点开门"),), tail="回复数字即可")
+CARD = Card(title="鹊桥", url="https://example.com/", picture_url="https://example.com/1.png")
+
+
 def samples() -> list[Event]:
     """Build one of each event, with every field that a release may fill."""
+    message = inbound(
+        "你好，世界", trigger="menu", event_key="BTN", media=(PICTURE, VOICE), peer="wk1"
+    )
+    written = {"usage": Usage(input_tokens=5), "menu": MENU, "media": (VOICE,), "cards": (CARD,)}
     return [
-        inbound("你好，世界", trigger="menu", event_key="BTN"),
+        message,
+        MediaWanted(
+            id="media:wx:main:m_1", account=ACCOUNT, conv=CONV, sequence=7, message=message
+        ),
+        MediaFetched(
+            id="fetched:wx:main:m_1", account=ACCOUNT, conv=CONV, sequence=7, message=message
+        ),
+        MediaReady(id="ready:wx:main:m_1", account=ACCOUNT, conv=CONV, sequence=7, message=message),
+        PullWanted(id="pull:main:wk1:1", account=ACCOUNT, peer="wk1", token="T", received_ms=1),
+        Summarised(
+            id=f"summary:{ACCOUNT}.{CONV}.1",
+            account=ACCOUNT,
+            conv=CONV,
+            upto=1,
+            text="聊了天气",
+            notes=("住在杭州",),
+        ),
         screened(),
-        request("你好"),
-        segment("你好！", number=1, attempt=101, final=True, model="main"),
-        screened_segment("你好！", final=True, model="main"),
-        delivery("你好！", ai=True),
+        request("你好", persona="assistant", window_ms=1, purpose="answer"),
+        segment("你好！", number=1, attempt=101, final=True, model="main", **written),
+        screened_segment("你好！", final=True, model="main", handover=True, notes=("爱喝茶",)),
+        delivery(
+            "你好！", ai=True, transfer=True, page="p", menu=MENU, media=(VOICE,), cards=(CARD,)
+        ),
         delivered(parts=2, parked=1, errcode=45047, reasons=("quota",), msgids=("m_1",)),
         PassiveOffer(
-            id="offer:m_1:1", account=ACCOUNT, conv=CONV, msgid="m_1", text="好", items=(TURN,)
+            id="offer:m_1:1",
+            account=ACCOUNT,
+            conv=CONV,
+            msgid="m_1",
+            text="好",
+            items=(TURN,),
+            form=Form(kind="news", card=CARD),
         ),
         WindowMissed(id="missed:m_1", account=ACCOUNT, conv=CONV, openid="oUSER", msgid="m_1"),
         TurnTimeout(id=f"due:{TURN}", account=ACCOUNT, conv=CONV, turn_id=TURN),

@@ -1,7 +1,18 @@
 import logging
 
 import pytest
-from queqiao_common.events import ScreenedMessage, Verdict, encode
+from queqiao_common.events import (
+    Card,
+    Media,
+    MediaReady,
+    MediaWanted,
+    Menu,
+    MenuItem,
+    ScreenedMessage,
+    Usage,
+    Verdict,
+    encode,
+)
 from queqiao_common.settings import Moderation as Settings
 from queqiao_common.testing import (
     ACCOUNT,
@@ -207,3 +218,194 @@ async def test_a_hit_is_logged_without_its_text(caplog):
     [record] = [one for one in caplog.records if one.message == "text.hit"]
     assert record.words == ["ban[0]"]
     assert not any("秘密" in str(value) for value in record.__dict__.values())
+
+
+async def test_a_second_opinion_refuses_what_the_lists_let_pass_in_both_directions():
+    asked = []
+
+    async def refuses(text, direction):
+        asked.append((text, direction))
+        return "坏" in text
+
+    service = Moderation(
+        settings=SETTINGS,
+        policy=lambda: POLICY,
+        paces=MemoryDocuments[Pace](),
+        refuses=refuses,
+    )
+
+    refused = await screened(service, inbound("一句坏话"))
+    banned = await screened(service, inbound("赌博", msgid="m_2"))
+    fine = await screened(service, inbound("好话", msgid="m_3"))
+    [piece] = await published(service.screen_draft(received(segment("坏答案"))))
+
+    assert (refused.verdict, refused.text) == (Verdict.BLOCKED, SETTINGS.blocked_input)
+    assert banned.verdict is Verdict.BLOCKED
+    assert (fine.verdict, fine.text) == (Verdict.PASS, "好话")
+    assert (piece.verdict, piece.text) == (Verdict.BLOCKED, SETTINGS.blocked_output)
+    assert asked == [("一句坏话", "in"), ("好话", "in"), ("坏答案", "out")]
+
+
+# -- media ----------------------------------------------------------------------------------
+
+PICTURE = Media(kind="image", media_id="x")
+VOICE = Media(kind="voice", media_id="y")
+
+
+def with_media(*media, text=""):
+    return inbound(text, kind="unsupported", msg_type=media[0].kind, media=media)
+
+
+def ready(message, sequence=7):
+    return MediaReady(
+        id=f"ready:{message.id}",
+        account=ACCOUNT,
+        conv=CONV,
+        sequence=sequence,
+        message=message,
+    )
+
+
+@pytest.mark.parametrize("media", [PICTURE, VOICE])
+async def test_pictures_and_voice_are_fetched_before_they_are_judged(media):
+    message = with_media(media)
+
+    wanted = await screened(moderation(), message, sequence=7)
+
+    assert wanted == MediaWanted(
+        id=f"media:{message.id}", account=ACCOUNT, conv=CONV, sequence=7, message=message
+    )
+
+
+async def test_media_that_nobody_fetches_go_on_as_what_is_not_served():
+    off = Moderation(
+        settings=SETTINGS,
+        policy=lambda: POLICY,
+        paces=MemoryDocuments[Pace](),
+        fetches_media=False,
+    )
+
+    for service, media in ((off, PICTURE), (moderation(), Media(kind="video"))):
+        result = await screened(service, with_media(media))
+        assert (result.verdict, result.text) == (Verdict.PASS, "")
+
+
+async def test_media_count_towards_the_limit():
+    service = moderation(messages_per_minute=1)
+    await screened(service, with_media(PICTURE), sequence=1)
+
+    result = await screened(service, with_media(PICTURE), sequence=2)
+
+    assert result.verdict is Verdict.THROTTLED
+
+
+async def test_what_was_heard_is_judged_in_the_place_of_the_message():
+    message = with_media(Media(kind="voice", key="main/v", text="请加微信"))
+
+    [result] = await published(moderation().screen_media(received(ready(message), sequence=99)))
+
+    assert result == ScreenedMessage(
+        id=f"scr:{message.id}",
+        account=ACCOUNT,
+        conv=CONV,
+        sequence=7,
+        verdict=Verdict.MASKED,
+        message=message,
+        text="请***",
+    )
+
+
+async def test_words_beside_a_voice_are_judged_with_it():
+    message = with_media(Media(kind="voice", text="赌博"), text="听听")
+
+    [result] = await published(moderation().screen_media(received(ready(message))))
+
+    assert (result.verdict, result.text) == (Verdict.BLOCKED, SETTINGS.blocked_input)
+
+
+async def test_media_in_trouble_go_on_for_the_conversation_to_say_so():
+    message = with_media(Media(kind="image", trouble="gone"))
+
+    [result] = await published(moderation().screen_media(received(ready(message))))
+
+    assert (result.verdict, result.message.media[0].trouble) == (Verdict.PASS, "gone")
+
+
+async def test_buried_media_do_not_keep_their_conversation_waiting():
+    event = ready(with_media(PICTURE))
+    subject = f"media.ready.{ACCOUNT}"
+    broken = encode(event).replace(b'"msgid"', b'"msgdi"')
+
+    service = moderation()
+    [known] = await published(service.bury_media(Buried(subject, encode(event), 5, "x")))
+    [unknown] = await published(service.bury_media(Buried(subject, broken, 6, "x")))
+    nobody = await published(service.bury_media(Buried(subject, b"junk", 7, "x")))
+
+    assert (known.verdict, known.sequence, known.message) == (Verdict.FAILED, 7, event.message)
+    assert (unknown.verdict, unknown.sequence, unknown.message) == (Verdict.FAILED, 7, None)
+    assert nobody == []
+
+
+# -- what a model writes beside the text ----------------------------------------------------
+
+MENU = Menu(head="选一个", items=(MenuItem("a", "退款"), MenuItem("b", "发货")))
+
+
+async def judged(**fields):
+    [result] = await published(moderation().screen_draft(received(segment(**fields))))
+    return result
+
+
+async def test_what_is_new_of_a_piece_is_passed_through():
+    usage = Usage(input_tokens=3, output_tokens=5)
+    fields = {
+        "menu": MENU,
+        "cards": (Card(title="卡", url="https://x"),),
+        "media": (Media(kind="voice", key="k"),),
+        "notes": ("喜欢猫",),
+        "usage": usage,
+        "notice": True,
+        "handover": True,
+        "final": True,
+    }
+
+    result = await judged(**fields)
+
+    assert result.verdict is Verdict.PASS
+    assert {name: getattr(result, name) for name in fields} == fields
+
+
+async def test_a_voice_does_not_say_what_was_masked():
+    result = await judged(text="加微信", media=(Media(kind="voice", key="k", text="加微信"),))
+
+    assert (result.verdict, result.text, result.media) == (Verdict.MASKED, "***", ())
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"menu": Menu(head="选", items=(MenuItem("a", "赌博"),))},
+        {"menu": Menu(head="赌博", items=())},
+        {"cards": (Card(title="好的", description="赌博"),)},
+        {"cards": (Card(title="赌博"),)},
+    ],
+)
+async def test_menus_and_cards_are_judged_like_the_text(fields):
+    result = await judged(text="好的", notes=("喜欢猫",), **fields)
+
+    assert (result.verdict, result.text) == (Verdict.BLOCKED, SETTINGS.blocked_output)
+    assert (result.menu, result.cards, result.notes) == (None, (), ())
+
+
+async def test_a_masked_menu_is_shown_masked():
+    result = await judged(menu=Menu(head="选", items=(MenuItem("a", "加微信"),)))
+
+    assert result.verdict is Verdict.MASKED
+    assert result.menu.items == (MenuItem("a", "***"),)
+
+
+async def test_a_note_with_a_hit_is_left_out():
+    """It would be said to the user when they ask for it, and to the model with every question."""
+    result = await judged(text="好的", notes=("喜欢猫", "喜欢赌博"))
+
+    assert (result.verdict, result.notes) == (Verdict.PASS, ("喜欢猫",))

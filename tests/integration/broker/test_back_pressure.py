@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import httpx
 import pytest
 from queqiao_common.testing import eventually
 from queqiao_testbed.configuration import Options
@@ -40,6 +41,18 @@ def has_waited(system, before):
     return system.logs().count(WAITING) > before
 
 
+async def anybody_waits(system):
+    """Whether a service says on its own port that what it has to store is waiting."""
+    async with httpx.AsyncClient() as http:
+        pages = [
+            await http.get(f"http://127.0.0.1:{port}/readyz")
+            for service in ("moderation", "context", "llm")
+            for port in system.ports.services[service]
+        ]
+    assert all(page.is_success for page in pages), "it is degraded, but ready"
+    return any("storage" in page.text for page in pages)
+
+
 @pytest.mark.slow
 async def test_services_wait_for_room_inside_and_lose_and_double_nothing(
     own_broker, bus, tmp_path, answered, fill
@@ -56,9 +69,11 @@ async def test_services_wait_for_room_inside_and_lose_and_double_nothing(
             await fill(subject)
             await system.say("active", user, question)
             await eventually(partial(has_waited, system, before), within=20)
+            await eventually(partial(anybody_waits, system), within=20)
 
             await bus.api(f"STREAM.PURGE.{stream}", {"filter": f"{subject}.>"})
 
             await answered(system, "active", user, question)
             assert len(await system.replies("active", user)) == 1, stream
+            assert not await anybody_waits(system)
         assert '"outcome": "bury"' not in system.logs()

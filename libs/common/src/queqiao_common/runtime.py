@@ -65,8 +65,10 @@ class Runtime:
         self._chores: list[tuple[float, Callable[[], Awaitable[None]]]] = []
         self._followers: list[Follower] = []
         self._checks: dict[str, Callable[[], bool]] = {"broker": lambda: bus.connected}
+        self._modes: dict[str, Callable[[], bool]] = {}
         self._restoring: asyncio.Task[None] | None = None
         bus.when_missing(self._restore)
+        self.mode("storage", lambda: bus.is_stalled)
         self._add_health()
 
     def bucket(
@@ -108,13 +110,27 @@ class Runtime:
             )
         )
 
-    def follow_bucket(self, bucket: Bucket, hear: Callable[[Raw], None], *, since: float) -> None:
-        """Have `hear` called in this replica for every write to a bucket."""
+    def follow_bucket(
+        self, bucket: Bucket, hear: Callable[[Raw], None], *, since: float, keys: str = ">"
+    ) -> None:
+        """Have `hear` called in this replica for every write to a bucket's keys of this pattern."""
         self._followers.append(
             Follower(
                 self.bus,
                 stream=bucket.stream,
-                subject=f"$KV.{bucket.name}.>",
+                subject=f"$KV.{bucket.name}.{keys}",
+                hear=hear,
+                since=since,
+            )
+        )
+
+    def follow_store(self, store: Store, hear: Callable[[Raw], None], *, since: float) -> None:
+        """Have `hear` called in this replica for what the broker tells of each changed object."""
+        self._followers.append(
+            Follower(
+                self.bus,
+                stream=store.stream,
+                subject=f"$O.{store.name}.M.>",
                 hear=hear,
                 since=since,
             )
@@ -123,6 +139,14 @@ class Runtime:
     def check(self, name: str, is_ready: Callable[[], bool]) -> None:
         """Let `/readyz` depend on something more."""
         self._checks[name] = is_ready
+
+    def mode(self, name: str, is_on: Callable[[], bool]) -> None:
+        """Show on `/readyz` and as a metric whether the service is degraded in this way.
+
+        It is ready all the same: what it does meanwhile is the best that can be done.
+        """
+        self._modes[name] = is_on
+        telemetry.DEGRADED.labels(name).set_function(lambda: float(is_on()))
 
     async def run(self) -> None:
         """Work until the process is told to stop, then finish what is in hand.
@@ -199,6 +223,8 @@ class Runtime:
             if self.stopping.is_set():
                 failing.append("stopping")
             text = "ready\n" if not failing else "not ready: " + ", ".join(failing) + "\n"
+            if degraded := [name for name, is_on in self._modes.items() if is_on()]:
+                text += "degraded: " + ", ".join(degraded) + "\n"
             return Response(text, 503 if failing else 200, media_type="text/plain")
 
         @self.app.get("/metrics")

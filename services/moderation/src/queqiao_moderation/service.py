@@ -2,17 +2,19 @@
 
 import logging
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 
 import msgspec
-from msgspec import Struct, structs
+from msgspec import Struct
 from prometheus_client import Counter
 from queqiao_common import settings, telemetry
 from queqiao_common.events import (
     UNREADABLE,
     Event,
     InboundMessage,
+    MediaReady,
+    MediaWanted,
     ReplySegment,
     ScreenedMessage,
     ScreenedSegment,
@@ -21,6 +23,7 @@ from queqiao_common.events import (
 from queqiao_common.kv import Documents
 from queqiao_common.worker import Buried, Received
 
+from queqiao_moderation import written
 from queqiao_moderation.limits import Admitted, Pace, admit, join, share
 from queqiao_moderation.policy import Direction, Judgement, Policy
 
@@ -32,6 +35,13 @@ JUDGED = Counter("queqiao_judged_total", "Texts judged.", ["direction", "verdict
 HITS = Counter("queqiao_word_hits_total", "Words found, by list.", ["list", "direction"])
 
 REMEMBERED_USERS = 20_000
+REFUSED = Judgement(Verdict.BLOCKED, "")
+FETCHED = frozenset({"image", "voice"})
+"""The kinds of media that are of use; others are answered by the text for what is not served."""
+
+
+Refuses = Callable[[str, Direction], Awaitable[bool]]
+"""A second opinion on what the word lists let pass."""
 
 
 class Moderation:
@@ -43,32 +53,57 @@ class Moderation:
         settings: settings.Moderation,
         policy: Callable[[], Policy],
         paces: Documents[Pace],
+        fetches_media: bool = True,
+        refuses: Refuses | None = None,
     ) -> None:
         self._settings = settings
+        self._fetches_media = fetches_media
+        self._refuses = refuses
         self._policy = policy
         self._paces = paces
         self._seen: OrderedDict[str, Pace] = OrderedDict()
 
     async def screen(self, received: Received[InboundMessage]) -> AsyncIterator[Event]:
-        """Judge a user's message; what WeChat itself reports passes untouched."""
+        """Judge a user's message; what WeChat itself reports passes untouched.
+
+        Pictures and voice are fetched first, and judged when they are there.
+        """
         message = received.event
         if message.kind == "platform_event":
-            yield _screened(received, Verdict.PASS, message.text)
+            yield _screened(message, received.sequence, Verdict.PASS, message.text)
         elif not await self._is_admitted(received):
             _count("in", Verdict.THROTTLED)
-            yield _screened(received, Verdict.THROTTLED, self._settings.throttled)
-        else:
-            judgement = self._judge(message.text, "in")
-            yield _screened(
-                received, judgement.verdict, _said(judgement, self._settings.blocked_input)
+            throttled = self._settings.throttled
+            yield _screened(message, received.sequence, Verdict.THROTTLED, throttled)
+        elif self._fetches_media and any(one.kind in FETCHED for one in message.media):
+            yield MediaWanted(
+                id=f"media:{message.id}",
+                account=message.account,
+                conv=message.conv,
+                sequence=received.sequence,
+                message=message,
             )
+        else:
+            yield await self._judged(message, received.sequence, message.text)
+
+    async def screen_media(self, received: Received[MediaReady]) -> AsyncIterator[Event]:
+        """Judge a message whose pictures are fetched and whose voice is text by now."""
+        ready = received.event
+        heard = (one.text for one in ready.message.media)
+        text = "\n".join(filter(None, (ready.message.text, *heard)))
+        yield await self._judged(ready.message, ready.sequence, text)
 
     async def screen_draft(self, received: Received[ReplySegment]) -> AsyncIterator[Event]:
-        """Judge a piece of an answer."""
+        """Judge a piece of an answer, with all that a model has written for it."""
         piece = received.event
-        judgement = self._judge(piece.text, "out")
-        text = _said(judgement, self._settings.blocked_output)
-        yield _screened_segment(piece, judgement.verdict, text)
+        is_refused = await self._is_refused(written.all_of(piece), "out")
+        screened = written.screened(
+            piece,
+            lambda text: REFUSED if is_refused else self._judge(text, "out"),
+            refusal=self._settings.blocked_output,
+        )
+        telemetry.note({telemetry.VERDICT: screened.verdict.value})
+        yield screened
 
     async def bury_message(self, buried: Buried) -> AsyncIterator[Event]:
         """Tell the conversation of a message that cannot be screened, else it waits for ever."""
@@ -79,6 +114,22 @@ class Moderation:
             account=account,
             conv=conv,
             sequence=buried.sequence,
+            verdict=Verdict.FAILED,
+            message=message,
+        )
+
+    async def bury_media(self, buried: Buried) -> AsyncIterator[Event]:
+        """Tell the conversation of media that cannot be screened, if it can be read whose."""
+        stub = _read(buried.body, MediaStub)
+        if stub is None:
+            return
+        ready = _read(buried.body, MediaReady)
+        message = ready.message if ready else None
+        yield ScreenedMessage(
+            id=f"scr:{message.id if message else stub.id}",
+            account=stub.account,
+            conv=stub.conv,
+            sequence=stub.sequence,
             verdict=Verdict.FAILED,
             message=message,
         )
@@ -99,6 +150,20 @@ class Moderation:
                 final=True,
                 failed=True,
             )
+
+    async def _judged(self, message: InboundMessage, sequence: int, text: str) -> ScreenedMessage:
+        judgement = self._judge(text, "in")
+        if judgement.verdict is not Verdict.BLOCKED and await self._is_refused(text, "in"):
+            judgement = REFUSED
+        refused = judgement.verdict is Verdict.BLOCKED
+        said = self._settings.blocked_input if refused else judgement.text
+        return _screened(message, sequence, judgement.verdict, said)
+
+    async def _is_refused(self, text: str, direction: Direction) -> bool:
+        if self._refuses is None or not await self._refuses(text, direction):
+            return False
+        _count(direction, Verdict.BLOCKED)
+        return True
 
     def _judge(self, text: str, direction: Direction) -> Judgement:
         judgement = self._policy().judge(text, direction)
@@ -155,6 +220,15 @@ class Stub(Struct, frozen=True):
     number: int = 0
 
 
+class MediaStub(Struct, frozen=True):
+    """As much of a message's media as is needed to tell its conversation."""
+
+    id: str
+    account: str
+    conv: str
+    sequence: int
+
+
 def _read(body: bytes, kind: type[T]) -> T | None:
     try:
         return msgspec.json.decode(body, type=kind)
@@ -162,28 +236,20 @@ def _read(body: bytes, kind: type[T]) -> T | None:
         return None
 
 
-def _said(judgement: Judgement, refusal: str) -> str:
-    return refusal if judgement.verdict is Verdict.BLOCKED else judgement.text
-
-
 def _count(direction: Direction, verdict: Verdict) -> None:
     JUDGED.labels(direction, verdict).inc()
     telemetry.note({telemetry.VERDICT: verdict.value})
 
 
-def _screened(received: Received[InboundMessage], verdict: Verdict, text: str) -> ScreenedMessage:
-    message = received.event
+def _screened(
+    message: InboundMessage, sequence: int, verdict: Verdict, text: str
+) -> ScreenedMessage:
     return ScreenedMessage(
         id=f"scr:{message.id}",
         account=message.account,
         conv=message.conv,
-        sequence=received.sequence,
+        sequence=sequence,
         verdict=verdict,
         message=message,
         text=text,
     )
-
-
-def _screened_segment(piece: ReplySegment, verdict: Verdict, text: str) -> ScreenedSegment:
-    fields = structs.asdict(piece) | {"id": f"scr:{piece.id}", "text": text}
-    return ScreenedSegment(**fields, verdict=verdict)
