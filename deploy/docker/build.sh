@@ -2,6 +2,7 @@
 # Build the image of each service, or of those named: build.sh [SERVICE ...]
 #   PYTHON_IMAGE  the base; else python:3.13-slim, else one made from this machine's Python
 #   VERSION       the images' tag (dev)
+#   PACKAGES      Debian packages to add: "ffmpeg sox libsox-fmt-base" for llm with voice
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 public=python:3.13-slim
@@ -40,6 +41,7 @@ echo "base image: $image"
 for service in "${services[@]}"; do
     DOCKER_BUILDKIT=1 "$docker" build --quiet --file deploy/docker/Dockerfile \
         --build-arg "SERVICE=$service" --build-arg "PYTHON_IMAGE=$image" \
+        ${PACKAGES:+--build-arg "PACKAGES=$PACKAGES"} \
         ${PIP_INDEX_URL:+--build-arg "PIP_INDEX_URL=$PIP_INDEX_URL"} \
         --tag "queqiao/$service:$version" . >/dev/null
     echo "built: queqiao/$service:$version"

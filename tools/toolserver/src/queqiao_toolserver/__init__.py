@@ -1,0 +1,1 @@
+"""A clock and a calculator for language models: tools that need no account and no network."""
