@@ -1,14 +1,13 @@
 import httpx
 import msgspec
 import pytest
-from queqiao_common.events import Prompt
 from queqiao_common.settings import Model, Secret
-from queqiao_llm.completion import ModelFailed, Reason
+from queqiao_llm.completion import Message, ModelFailed, Question, Reason
 from queqiao_llm.providers.http_status import retry_after
 from queqiao_llm.providers.openai import OpenAi, open_http
 from queqiao_localmodel.fake import serving
 
-PROMPT = (Prompt("system", "你是助手"), Prompt("user", "你好"))
+PROMPT = (Message("system", "你是助手"), Message("user", "你好"))
 ANSWER = b'data: {"choices":[{"delta":{"content":"\xe5\xa5\xbd"},"finish_reason":"stop"}]}\n\n'
 DONE = b"data: [DONE]\n\n"
 
@@ -32,7 +31,7 @@ def answering(*answers: httpx.Response | Exception, seen: list[httpx.Request]):
 
 
 async def ask(provider, prompt=PROMPT):
-    return [chunk async for chunk in provider.complete(prompt)]
+    return [chunk async for chunk in provider.complete(Question(prompt))]
 
 
 async def failure(answer):
@@ -140,7 +139,7 @@ async def fake():
 
 
 def question(directive):
-    return (Prompt("user", f"{directive}你好"),)
+    return (Message("user", f"{directive}你好"),)
 
 
 async def test_a_whole_answer_arrives_with_its_usage(fake):

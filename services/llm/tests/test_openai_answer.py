@@ -2,7 +2,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from queqiao_llm.completion import MAX_ANSWER, Chunk, ModelFailed, Reason, Usage
+from queqiao_llm.completion import MAX_ANSWER, Call, Chunk, ModelFailed, Reason, Usage
 from queqiao_llm.providers.openai_answer import AnswerReader
 
 
@@ -150,3 +150,48 @@ def test_where_the_network_cuts_makes_no_difference(cuts):
     parts = [stream[edges[at] : edges[at + 1]] for at in range(len(edges) - 1)]
 
     assert said(*parts) == "你好，世界"
+
+
+def call(index, arguments, **fields):
+    function = {"arguments": arguments} | ({"name": fields.pop("name")} if "name" in fields else {})
+    return event({"tool_calls": [{"index": index, "function": function, **fields}]})
+
+
+def test_a_call_comes_in_parts_and_is_told_when_it_is_whole():
+    chunks = read(
+        call(0, "", id="a", name="weather"),
+        call(0, '{"city":'),
+        call(0, '"成都"}'),
+        event({}, "tool_calls"),
+        DONE,
+    )
+
+    assert all(not chunk.done and chunk == Chunk() for chunk in chunks[:-1])
+    assert chunks[-1].calls == (Call("a", "weather", '{"city":"成都"}'),)
+
+
+def test_several_calls_stay_apart():
+    chunks = read(
+        call(0, "{}", id="a", name="clock"),
+        call(1, "{", id="b", name="weather"),
+        call(1, "}"),
+        event({}, "tool_calls"),
+        DONE,
+    )
+
+    assert chunks[-1].calls == (Call("a", "clock", "{}"), Call("b", "weather", "{}"))
+
+
+def test_calls_that_are_all_said_to_be_the_first_stay_apart_by_their_ids():
+    """So do some servers that send each of them whole."""
+    chunks = read(
+        call(0, "{}", id="a", name="clock"), call(0, "{}", id="b", name="weather"), STOP, DONE
+    )
+
+    assert [one.id for one in chunks[-1].calls] == ["a", "b"]
+
+
+def test_a_call_without_a_place_or_an_id_gets_one():
+    chunks = read(call(None, "{}", name="clock"), call(None, "{}", name="weather"), STOP, DONE)
+
+    assert [one.id for one in chunks[-1].calls] == ["call_0", "call_1"]

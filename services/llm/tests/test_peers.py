@@ -11,10 +11,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from queqiao_common.events import Prompt
 from queqiao_common.settings import Kserve, Model, Secret, environment
 from queqiao_common.testing import eventually
-from queqiao_llm.completion import ModelFailed, Reason
+from queqiao_llm.completion import Message, ModelFailed, Question, Reason
 from queqiao_llm.providers.opening import open_providers
 from queqiao_localmodel.weights import cache_folder, cached
 from queqiao_testbed.brokers import free_ports
@@ -79,8 +78,8 @@ def script(variable, name):
 
 async def answered(model, question, *before):
     async with open_providers([model], connections=2) as providers:
-        prompt = (*before, Prompt("user", question))
-        return [chunk async for chunk in providers[model.id].complete(prompt)]
+        prompt = (*before, Message("user", question))
+        return [chunk async for chunk in providers[model.id][0].complete(Question(prompt))]
 
 
 async def refused(model, question="你好"):
@@ -237,7 +236,11 @@ def spoken(url, key="right-key"):
 
 @needs_aimock
 async def test_aimock_streams_an_answer_over_the_realtime_protocol(aimock):
-    before = (Prompt("system", "你是助手"), Prompt("user", "你好"), Prompt("assistant", "你好！"))
+    before = (
+        Message("system", "你是助手"),
+        Message("user", "你好"),
+        Message("assistant", "你好！"),
+    )
     chunks = await answered(spoken(aimock), "鹊桥在哪里？", *before)
 
     assert len(texts(chunks)) > 1

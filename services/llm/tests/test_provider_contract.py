@@ -7,9 +7,8 @@ from contextlib import aclosing, asynccontextmanager
 
 import pytest
 from msgspec import structs
-from queqiao_common.events import Prompt
 from queqiao_llm.circuits import is_blameless
-from queqiao_llm.completion import ModelFailed, Reason, Usage
+from queqiao_llm.completion import Message, ModelFailed, Question, Reason, Usage
 from queqiao_llm.providers.opening import open_providers
 from queqiao_llm.writing import in_time
 
@@ -28,10 +27,10 @@ STREAMING = [name for name in PROTOCOLS if name != "kserve-mlserver-whole"]
 COUNTING = ["openai", "spark", "realtime"]
 QUESTION = "秘密的问题，鹊桥在哪里？"
 PROMPT = (
-    Prompt("system", "你是助手"),
-    Prompt("user", "你好"),
-    Prompt("assistant", "你好！\n\n有什么事？"),
-    Prompt("user", QUESTION),
+    Message("system", "你是助手"),
+    Message("user", "你好"),
+    Message("assistant", "你好！\n\n有什么事？"),
+    Message("user", QUESTION),
 )
 
 
@@ -47,11 +46,11 @@ async def playing(protocol, scene, **settings):
     async with serving(scene) as play:
         model = settings_of(play.url, **settings)
         async with open_providers([model], connections=4) as providers:
-            yield play, providers[model.id], model
+            yield play, providers[model.id][0], model
 
 
 async def asked(provider, prompt=PROMPT):
-    return [chunk async for chunk in provider.complete(prompt)]
+    return [chunk async for chunk in provider.complete(Question(prompt))]
 
 
 def text_of(chunks):
@@ -62,7 +61,7 @@ async def failed(provider):
     """How the provider fails, and what it said before."""
     said = []
     try:
-        async for chunk in provider.complete(PROMPT):
+        async for chunk in provider.complete(Question(PROMPT)):
             said.append(chunk)  # noqa: PERF401 - what came before the failure counts
     except ModelFailed as failure:
         return failure, text_of(said)
@@ -106,7 +105,7 @@ async def test_turns_at_the_same_time_are_not_mixed(protocol):
     questions = ["甲问", "乙问", "丙问"]
     async with playing(protocol, Scene.STREAMED) as (_, provider, _):
         answers = await asyncio.gather(
-            *(asked(provider, (Prompt("user", question),)) for question in questions)
+            *(asked(provider, (Message("user", question),)) for question in questions)
         )
 
     assert [text_of(chunks) for chunks in answers] == [answer(question) for question in questions]
@@ -171,7 +170,7 @@ async def test_nobody_at_the_address_is_unreachable(protocol):
     async with serving(Scene.STREAMED) as play:
         model = settings_of(play.url)
     async with open_providers([model], connections=1) as providers:
-        failure, _ = await failed(providers[model.id])
+        failure, _ = await failed(providers[model.id][0])
 
     assert failure.reason is Reason.UNREACHABLE
 
@@ -182,7 +181,7 @@ async def test_a_model_that_says_nothing_is_left_and_notices_it(protocol):
         hasty = structs.replace(model, first_token_timeout=0.3)
         with pytest.raises(ModelFailed) as error:
             async with (
-                aclosing(provider.complete(PROMPT)) as chunks,
+                aclosing(provider.complete(Question(PROMPT))) as chunks,
                 aclosing(in_time(chunks, hasty, left=30.0)) as timed,
             ):
                 [_ async for _ in timed]

@@ -4,9 +4,8 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from queqiao_common.events import Prompt
-from queqiao_llm.completion import Chunk, ModelFailed, Reason, Usage
-from queqiao_llm.providers.realtime import question_of
+from queqiao_llm.completion import Chunk, Message, ModelFailed, Reason, Usage
+from queqiao_llm.providers.realtime import events_of
 from queqiao_llm.providers.realtime_answer import AnswerReader
 
 
@@ -42,14 +41,14 @@ def failure(*frames):
 
 def test_a_prompt_is_instructions_items_and_the_wish_for_a_response():
     prompt = (
-        Prompt("system", "你是助手"),
-        Prompt("system", "资料"),
-        Prompt("user", "你好"),
-        Prompt("assistant", "好"),
-        Prompt("user", "再见"),
+        Message("system", "你是助手"),
+        Message("system", "资料"),
+        Message("user", "你好"),
+        Message("assistant", "好"),
+        Message("user", "再见"),
     )
 
-    session, *items, last = question_of(prompt, max_tokens=9)
+    session, *items, last = events_of(prompt, max_tokens=9)
 
     assert session["session"] == {
         "type": "realtime",

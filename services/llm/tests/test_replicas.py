@@ -14,9 +14,11 @@ from queqiao_common.kv import JetStreamDocuments
 from queqiao_common.runtime import open_runtime
 from queqiao_common.settings import Config, Model, Nats
 from queqiao_common.testing import eventually, request
-from queqiao_common.topology import ANSWERS, REPLY
+from queqiao_common.topology import ANSWERS, LOADS, REPLY
 from queqiao_llm.__main__ import main, now_ms
 from queqiao_llm.answers import Answer, lives
+from queqiao_llm.gates import Gate
+from queqiao_llm.loads import Limits, Load
 from queqiao_localmodel.fake import serving
 from queqiao_testbed.brokers import free_ports
 
@@ -136,3 +138,17 @@ async def test_the_next_who_starts_knows_what_was_kept(monkeypatch, broker, mode
 
     assert second.model == "cache"
     assert await calls(model) == 1
+
+
+async def test_replicas_that_ask_at_once_share_what_a_provider_allows(bus):
+    """Compare-and-swap decides, and nothing is granted twice however they race."""
+    limits = Limits(requests=40)
+    gates = [
+        Gate(JetStreamDocuments(bus, LOADS, Load), "main.0", limits, replica=name, now_ms=now_ms)
+        for name in "abc"
+    ]
+
+    let_in = await asyncio.gather(*(gate.enter(1) for gate in gates for _ in range(30)))
+
+    assert sum(let_in) <= 40
+    assert sum(let_in) >= 20  # the rest is granted to somebody, or free for the next

@@ -1,9 +1,23 @@
+import random
+from collections import Counter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from queqiao_common.settings import Config, Model
+from queqiao_common.settings import Config, Media, Model
 from queqiao_llm.completion import Reason
-from queqiao_llm.routing import Ask, GiveUp, Tried, Wait, next_step, pause_before, routes_of
+from queqiao_llm.pace import Times
+from queqiao_llm.routing import (
+    Ask,
+    GiveUp,
+    Speed,
+    Tried,
+    Wait,
+    drawn,
+    next_step,
+    pause_before,
+    routes_of,
+)
 
 
 def model(name, **settings):
@@ -13,9 +27,22 @@ def model(name, **settings):
 A, B = model("a"), model("b")
 
 
-def step(route, *tried, left=30.0, opens_in=None, jitter=0.5):
+def step(route, *tried, left=30.0, opens_in=None, rests=None, speed=None, jitter=0.5):
     circuits = {one.id: 0.0 for one in route} | (opens_in or {})
-    return next_step(route, tried, opens_in=circuits, left=left, jitter=jitter)
+    return next_step(
+        route,
+        tried,
+        opens_in=circuits,
+        rests=rests or {},
+        speed=speed or Speed(),
+        left=left,
+        jitter=jitter,
+    )
+
+
+def first_of(route):
+    """The first step where others could be asked too."""
+    return Ask(route[0], is_patient=False, second=route[1])
 
 
 def test_a_route_is_its_models_in_order_and_all_of_them_without_one():
@@ -26,8 +53,14 @@ def test_a_route_is_its_models_in_order_and_all_of_them_without_one():
     assert routes_of(Config(models=(A, B))) == {"default": (A, B)}
 
 
+def test_a_model_that_hears_or_speaks_is_asked_no_question_by_default():
+    speech = Media(transcribe="b", speak="b")
+
+    assert routes_of(Config(models=(A, B), media=speech)) == {"default": (A,)}
+
+
 def test_the_first_choice_is_asked_first():
-    assert step((A, B)) == Ask(A)
+    assert step((A, B)) == first_of((A, B))
 
 
 def test_a_model_whose_circuit_is_open_is_passed_over():
@@ -122,3 +155,43 @@ def test_every_turn_comes_to_an_end(failures, left, opens):
         runs = sum(one.model == decision.model.id for one in tried)
         assert runs <= decision.model.retries
         assert decision.pause < left
+
+
+def test_a_model_whose_keys_rest_is_passed_over_like_an_open_circuit():
+    assert step((A, B), rests={"a": 9.0}) == Ask(B)
+    assert step((A,), rests={"a": 0.5}) == Wait(0.5)
+
+
+def test_a_repeat_waits_until_a_key_is_rested():
+    limited = Tried("a", Reason.RATE_LIMITED)
+
+    assert step((A,), limited, rests={"a": 4.0}) == Ask(A, pause=4.0)
+
+
+def test_a_model_that_would_be_late_is_passed_over_for_this_turn():
+    speed = Speed({"a": Times(piece=8.0, whole=9.0), "b": Times(piece=1.0, whole=2.0)}, window=4.0)
+
+    assert step((A, B), speed=speed) == Ask(B, is_patient=False, late=("a",))
+
+
+def test_a_model_whose_limits_are_used_up_gives_way_and_is_asked_again_in_the_end():
+    busy = Tried("a", Reason.BUSY)
+
+    assert step((A, B), busy) == Ask(B)
+    assert isinstance(step((A, B), busy, Tried("b", Reason.REFUSED)), Ask)
+
+
+def test_neighbours_with_weights_take_turns_in_proportion():
+    heavy, light, last = model("h", weight=3.0), model("l", weight=1.0), model("z")
+    chance = random.Random(7).random
+    firsts = Counter(drawn((heavy, light, last), chance)[0].id for _ in range(4000))
+
+    assert firsts["h"] / firsts["l"] == pytest.approx(3.0, rel=0.15)
+    assert firsts["z"] == 0
+
+
+def test_models_without_weights_stay_in_their_places():
+    light, never = model("l", weight=1.0), model("n", weight=0.0)
+
+    assert drawn((A, B), lambda: 0.5) == (A, B)
+    assert drawn((A, never, light, B), lambda: 0.5) == (A, light, never, B)

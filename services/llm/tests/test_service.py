@@ -1,28 +1,54 @@
+import asyncio
 import logging
 
 import pytest
+from msgspec import structs
 from queqiao_common.events import ReplySegment, encode
-from queqiao_common.settings import Model
-from queqiao_common.testing import ACCOUNT, CONV, NOW_MS, TURN, published, received, request
+from queqiao_common.settings import Model, Secret
+from queqiao_common.testing import (
+    ACCOUNT,
+    CONV,
+    NOW_MS,
+    TURN,
+    MemoryDocuments,
+    published,
+    received,
+    request,
+)
 from queqiao_common.worker import Buried
+from queqiao_llm.access import Access
+from queqiao_llm.asking import Asking
 from queqiao_llm.circuits import Circuits
-from queqiao_llm.completion import Chunk, ModelFailed, Reason
+from queqiao_llm.completion import (
+    Chunk,
+    Extras,
+    ModelFailed,
+    Reason,
+    Tool,
+    Usage,
+    question_of,
+)
+from queqiao_llm.keys import Keys
+from queqiao_llm.pace import Paces
+from queqiao_llm.preparing import Prepared
 from queqiao_llm.service import Llm
 
 
 class Scripted:
-    """A provider with a script for each run; the last one holds for all that follow."""
+    """A provider with a script for each run; the last holds for all that follow. None: silence."""
 
     def __init__(self, *runs):
         self.runs = list(runs)
         self.asked = 0
 
-    async def complete(self, prompt):
+    async def complete(self, question):
         run = self.runs[min(self.asked, len(self.runs) - 1)]
         self.asked += 1
         for step in run:
             if isinstance(step, Exception):
                 raise step
+            if step is None:
+                await asyncio.Event().wait()
             yield step
 
 
@@ -48,8 +74,10 @@ class Clock:
         return self.now_ms / 1000
 
 
-def llm(clock=None, segment_bytes=1, breaker_failures=5, **models):
+def llm(clock=None, segment_bytes=1, breaker_failures=5, hedge=False, settings=None, **models):
+    """A service whose models are these; one with several keys has a provider for each."""
     clock = clock or Clock()
+    by_key = {name: one if isinstance(one, tuple) else (one,) for name, one in models.items()}
     settings = tuple(
         Model(
             id=name,
@@ -57,17 +85,22 @@ def llm(clock=None, segment_bytes=1, breaker_failures=5, **models):
             model=name,
             retries=1,
             breaker_failures=breaker_failures,
+            api_keys=tuple(Secret(f"key-{number}") for number in range(len(by_key[name]))),
+            **(settings or {}).get(name, {}),
         )
         for name in models
     )
-    return Llm(
-        providers=models,
-        routes={"default": settings},
+    keys = Keys(settings, clock.steady)
+    asking = Asking(
+        by_key,
         circuits=Circuits(settings, clock.steady),
+        keys=keys,
+        access=Access(settings, keys, MemoryDocuments(), replica="a", now_ms=clock.wall),
+        paces=Paces(settings, segment_bytes=segment_bytes),
         segment_bytes=segment_bytes,
-        now_ms=clock.wall,
-        jitter=lambda: 0.0,
     )
+    routes = {"default": settings}
+    return Llm(asking, routes=routes, now_ms=clock.wall, hedge=hedge, chance=lambda: 0.0)
 
 
 @pytest.fixture(autouse=True)
@@ -77,7 +110,9 @@ def _no_pauses(monkeypatch):
 
 
 async def answered(service, *, attempt=1, **fields) -> list[ReplySegment]:
-    said = service.write(received(request(**fields), attempt=attempt))
+    event = request(**fields)
+    turn = received(event, attempt=attempt)
+    said = service.write(turn, Prepared(question_of(event.prompt)))
     return [one.segment async for one in said]
 
 
@@ -229,3 +264,149 @@ async def test_a_buried_request_fails_its_turn_above_all_its_attempts():
     assert (event.failed, event.final, event.turn_id) == (True, True, TURN)
     assert event.attempt > 1000
     assert nothing == []
+
+
+async def test_a_refused_key_is_replaced_by_another_without_the_user_noticing():
+    """One key of several that ran out of money must not cost a turn its first choice."""
+    refused, good = Scripted(fails(Reason.REFUSED, status=401)), Scripted(says("好"))
+    service = llm(main=(refused, good), other=Scripted(says("别的")))
+
+    [first] = await answered(service)
+    [second] = await answered(service)
+
+    assert (first.model, second.model) == ("main", "main")
+    assert (refused.asked, good.asked) == (1, 2)
+
+
+async def test_keys_take_turns():
+    one, two = Scripted(says("好")), Scripted(says("好"))
+    service = llm(main=(one, two))
+
+    for _ in range(6):
+        await answered(service)
+
+    assert (one.asked, two.asked) == (3, 3)
+
+
+async def test_a_model_that_wishes_to_be_left_alone_is_left_alone_by_all_turns():
+    limited, other = Scripted(fails(Reason.RATE_LIMITED, after=30.0)), Scripted(says("好"))
+    service = llm(main=limited, other=other)
+
+    for _ in range(3):
+        await answered(service)
+
+    assert limited.asked == 1
+
+
+async def test_a_model_whose_limit_is_used_up_gives_way_to_the_next(monkeypatch):
+    monkeypatch.setattr("queqiao_llm.service.PATIENCE", 0.0)
+    model, other = Scripted(says("好")), Scripted(says("别的"))
+    service = llm(main=model, other=other, settings={"main": {"requests_per_minute": 1}})
+
+    [first] = await answered(service)
+    [second] = await answered(service)
+
+    assert (first.model, second.model) == ("main", "other")
+    assert model.asked == 1
+
+
+async def test_pictures_go_to_a_model_that_understands_them():
+    blind, seeing = Scripted(says("看不见")), Scripted(says("一座桥"))
+    service = llm(main=blind, eyes=seeing, settings={"eyes": {"vision": True}})
+    event = request("这是什么？")
+
+    said = service.write(received(event), Prepared(question_of(event.prompt), needs_vision=True))
+
+    assert [one.segment.text async for one in said] == ["一座桥"]
+    assert blind.asked == 0
+
+
+async def test_a_model_that_cannot_make_the_window_is_passed_over():
+    """The user waits with an open request that only the faster one can still use."""
+    slow, fast = Scripted(says("慢")), Scripted(says("快"))
+    service = llm(slow=slow, fast=fast)
+    now = asyncio.get_running_loop().time()
+    for seconds, name in ((20.0, "slow"), (0.1, "fast")):
+        for _ in range(5):
+            service._asking.paces[name].note_first(seconds, now)
+            service._asking.paces[name].note_rest(0.1, 10, now)
+
+    [urgent] = await answered(service, window_ms=NOW_MS + 4000)
+    [patient] = await answered(service)
+
+    assert (urgent.model, patient.model) == ("fast", "slow")
+
+
+async def test_a_late_model_is_raced_where_that_is_wished():
+    silent, other = Scripted([None]), Scripted(says("好"))
+    service = llm(hedge=True, main=silent, other=other)
+    now = asyncio.get_running_loop().time()
+    for _ in range(5):
+        service._asking.paces["main"].note_first(0.001, now)
+
+    async with asyncio.timeout(10):
+        events = await answered(service)
+
+    assert shape(events) == [(2, 0, "好", True, False)]
+    assert events[0].model == "other"
+
+
+async def test_a_question_with_tools_is_not_raced():
+    """Both models might book the same table."""
+
+    class Slow:
+        async def complete(self, question):
+            for _ in range(200):
+                await asyncio.sleep(0)
+            yield Chunk("好", done=True)
+
+    other = Scripted(says("别的"))
+    service = llm(hedge=True, main=Slow(), other=other)
+    now = asyncio.get_running_loop().time()
+    for _ in range(5):
+        service._asking.paces["main"].note_first(0.0, now)
+    event = request()
+    question = structs.replace(question_of(event.prompt), tools=(Tool("book", "订位", {}),))
+
+    said = service.write(received(event), Prepared(question))
+
+    assert [one.segment.model async for one in said] == ["main"]
+    assert other.asked == 0
+
+
+async def test_the_last_piece_says_what_the_answer_took():
+    counted = [Chunk("一。\n\n二"), Chunk(done=True, usage=Usage(1000, 500))]
+    prices = {"input_price": 2.0, "output_price": 8.0}
+
+    first, last = await answered(llm(main=Scripted(counted), settings={"main": prices}))
+
+    assert first.usage is None
+    assert (last.usage.input_tokens, last.usage.output_tokens) == (1000, 500)
+    assert last.usage.cost_micros == 6000
+
+
+async def test_extras_leave_with_the_last_piece():
+    model = Scripted([Chunk("一。\n\n二"), Chunk(done=True, extras=Extras(handover=True))])
+    event = request()
+    prepared = Prepared(question_of(event.prompt), extras=Extras(footer="来源：手册"))
+
+    first, last = [one.segment async for one in llm(main=model).write(received(event), prepared)]
+
+    assert (first.text, first.handover) == ("一。", False)
+    assert (last.text, last.handover) == ("二\n\n来源：手册", True)
+
+
+async def test_a_buried_summary_is_empty_and_fails_no_turn():
+    service = llm(main=Scripted(says("好")))
+    body = encode(request(purpose="summary", upto=7))
+
+    [event] = await published(service.bury(Buried("llm.request.default", body, 1, "x")))
+
+    assert (event.id, event.text) == (f"summary:{ACCOUNT}.{CONV}.7", "")
+
+
+async def test_a_summary_that_nobody_could_write_is_no_alarm(caplog):
+    [event] = await answered(llm(main=Scripted(fails(Reason.REFUSED))), purpose="summary")
+
+    assert event.failed
+    assert not [one for one in caplog.records if one.levelno >= logging.ERROR]

@@ -16,8 +16,8 @@ from queqiao_common.settings import Model
 
 from queqiao_llm.matching import normalise
 
-KNOWLEDGE = "0"
-"""The version of what the models are told beside the prompt: nothing, so far."""
+NO_KNOWLEDGE = "0"
+"""The version of what a persona looks up, where it looks up nothing."""
 WARMING = "warm"
 """The conversation of questions that nobody asked: `queqiao warm` wants their answers kept."""
 
@@ -61,9 +61,19 @@ def persona_of(prompt: Iterable[Prompt]) -> str:
     return "\n".join(message.content for message in prompt if message.role == "system")
 
 
-def shelf_of(*, account: str, persona: str, route: str, models: Iterable[Model]) -> str:
-    """Return where answers of one kind lie: another persona or model would answer otherwise."""
-    parts = (persona, route, *(f"{one.id}:{one.model}" for one in models), KNOWLEDGE)
+def shelf_of(
+    *,
+    account: str,
+    persona: str,
+    route: str,
+    models: Iterable[Model],
+    knowledge: str = NO_KNOWLEDGE,
+) -> str:
+    """Return where answers of one kind lie: another persona or model would answer otherwise.
+
+    So would the same one with other documents; `knowledge` is their version.
+    """
+    parts = (persona, route, *(f"{one.id}:{one.model}" for one in models), knowledge)
     return f"{account}.{_digest(parts, 16)}"
 
 

@@ -6,18 +6,17 @@ from functools import partial
 
 from msgspec import Struct, structs
 from queqiao_common import telemetry
-from queqiao_common.events import CompletionRequest, Event, ReplySegment
+from queqiao_common.events import CompletionRequest, ReplySegment
 from queqiao_common.kv import Documents
 from queqiao_common.settings import Config, Model
-from queqiao_common.worker import Received
 
 from queqiao_llm import menu, metrics
-from queqiao_llm.answers import WARMING, Answer, key_of, persona_of, shelf_of
+from queqiao_llm.answers import NO_KNOWLEDGE, WARMING, Answer, key_of, persona_of, shelf_of
 from queqiao_llm.book import Book
 from queqiao_llm.cacheable import first_question, unfit
 from queqiao_llm.flights import Flights
 from queqiao_llm.lookup import Given, Offered, choose, nearly
-from queqiao_llm.runs import Said, first_run
+from queqiao_llm.runs import Said, Turn, first_run
 from queqiao_llm.segments import Segmenter
 
 RESULT = "queqiao.cache.result"
@@ -27,7 +26,6 @@ MODEL = "cache"
 LONGEST = 20_000
 """Characters of an answer that is kept."""
 
-Turn = Received[CompletionRequest]
 Write = Callable[[Turn], AsyncIterator[Said]]
 
 
@@ -61,20 +59,24 @@ class Caching:
         documents: Documents[Answer],
         flights: Flights,
         now_ms: Callable[[], int],
+        version: Callable[[str], str] = lambda _: NO_KNOWLEDGE,
     ) -> None:
         self._write = write
+        self._version = version
         self._rules = config.cache
         if config.context.max_messages < 2:  # the menu would not be there when its number comes
             self._rules = structs.replace(config.cache, menu="off")
         self._segment_bytes = config.llm.segment_bytes
-        self._private = {one.prompt for one in config.personas.values() if not one.cache}
+        self._private = {
+            one.prompt for one in config.personas.values() if one.tools or not one.cache
+        }
         self._routes = routes
         self._book = book
         self._documents = documents
         self._flights = flights
         self._now_ms = now_ms
 
-    async def answer(self, turn: Turn) -> AsyncIterator[Event]:
+    async def answer(self, turn: Turn) -> AsyncIterator[ReplySegment]:
         """Answer one turn: from the cache, by a menu, or by a model, once for all who ask."""
         turn, asked = self._read(turn)
         if asked is None:
@@ -209,8 +211,10 @@ class Caching:
         return Said(given, cut=True)  # no answer to what was asked: not to be kept
 
     def _is_shared(self, request: CompletionRequest) -> bool:
-        """Whether answers of this persona are the same for everybody."""
-        return self._rules.enabled and persona_of(request.prompt) not in self._private
+        """Whether answers of this persona are the same for everybody, and of words alone."""
+        if not self._rules.enabled or any(one.media for one in request.prompt):
+            return False
+        return persona_of(request.prompt) not in self._private
 
     def _shelf(self, request: CompletionRequest) -> str:
         return shelf_of(
@@ -218,6 +222,7 @@ class Caching:
             persona=persona_of(request.prompt),
             route=request.route,
             models=self._routes.get(request.route, ()),
+            knowledge=self._version(request.persona),
         )
 
     def _menu(self, answers: tuple[Answer, ...]) -> str:
@@ -233,10 +238,23 @@ def whole(heard: Sequence[Said]) -> str:
     if not heard or heard[-1].cut:
         return ""
     segments = [said.segment for said in heard]
-    if segments[-1].failed or not segments[-1].final or len({one.attempt for one in segments}) > 1:
+    if (
+        segments[-1].failed
+        or segments[-1].notice
+        or segments[-1].handover
+        or segments[-1].notes
+        or not segments[-1].final
+        or len({one.attempt for one in segments}) > 1
+    ):
         return ""
     text = "\n\n".join(segment.text for segment in segments)
     return text if len(text) <= LONGEST else ""
+
+
+def _is_for_all(last: ReplySegment) -> bool:
+    """Whether an answer that ends so is whole, a model's, and but a text."""
+    beside = last.handover or last.notes or last.menu or last.cards
+    return last.final and not (last.failed or last.notice or beside)
 
 
 def _piece(turn: Turn, text: str, number: int, *, final: bool) -> ReplySegment:

@@ -35,6 +35,11 @@ class Circuits:
             for model, breaker in self._breakers.items()
         }
 
+    def are_open(self, models: Iterable[Model]) -> bool:
+        """Whether none of these models may be asked now."""
+        waits = self.opens_in()
+        return all(waits[model.id] > 0 for model in models)
+
     def begin(self, model: str) -> None:
         """Note that a model is being asked."""
         self._note(model, begun(self._breakers[model], self._clock()))
@@ -58,7 +63,7 @@ class Circuits:
 
 
 def is_blameless(failure: ModelFailed) -> bool:
-    """Tell whether a failure lies in the request or in the turn's deadline."""
+    """Tell whether a failure lies in the request, the turn's deadline, or in what we may ask."""
     if failure.reason is Reason.REFUSED:
         return failure.status in ABOUT_THE_REQUEST
-    return failure.reason is Reason.DEADLINE
+    return failure.reason in (Reason.DEADLINE, Reason.BUSY)

@@ -33,6 +33,12 @@ class ThoughtFilter:
         return "" if self._thinking else held
 
 
+def without_thoughts(text: str) -> str:
+    """Return what may be shown of a whole text."""
+    thoughts = ThoughtFilter()
+    return thoughts.feed(text) + thoughts.finish()
+
+
 def _beginning_at_end(text: str, tag: str) -> int:
     """Return how many characters at the end of the text may begin the tag."""
     longest = min(len(tag) - 1, len(text))

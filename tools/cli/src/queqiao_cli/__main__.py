@@ -12,7 +12,8 @@ from queqiao_common.errors import QueqiaoError, SettingsError
 from queqiao_common.settings import environment
 from queqiao_common.topology import SERVICES
 
-from queqiao_cli import cache, checking, conversations, dead, running, topology
+from queqiao_cli import cache, checking, conversations, dead, menus, running, topology, usage
+from queqiao_cli.knowledge import commands as knowledge
 from queqiao_cli.plan import PORTS, PlanError
 from queqiao_cli.terminal import complain
 
@@ -76,12 +77,28 @@ LETTERS = _takes("ids", metavar="ID", type=int, nargs="*")
 EVERY_LETTER = _takes("--all", action="store_true", help="every letter there is")
 BODY = _takes("--body", action="store_true", help="print what was said, too")
 USER = (_takes("account", metavar="ACCOUNT"), _takes("openid", metavar="OPENID"))
+MENU_ACCOUNT = _takes("account", metavar="ACCOUNT")
+MENU = _takes("file", metavar="FILE", type=Path, help="the menu, as TOML")
 ANSWER_ID = _takes("id", metavar="ID", help="the beginning of it is enough")
 ANSWER_IDS = _takes("ids", metavar="ID", nargs="+", help="the beginning of each is enough")
 ONE_ANSWER = _takes("ids", metavar="ID", nargs=1, help="the beginning of it is enough")
 TEXT = _takes("text", metavar="TEXT", help="the new answer; -: from standard input")
 ACCOUNT = _takes("--account", metavar="ACCOUNT", help="needed where there are several")
 PIN = _takes("--pin", action="store_true", help="keep the models' answers for good, too")
+PATHS = _takes("paths", metavar="PATH", type=Path, nargs="+", help="Markdown, text, CSV, PDF, DOCX")
+INTO = _takes("--collection", metavar="NAME", required=True, help="what personas name it by")
+FROM = _takes("--collection", metavar="NAME", help="this one alone")
+SEARCHED = _takes("--collection", metavar="NAME", action="append", help="this one; may be repeated")
+TITLE = _takes("--title", metavar="TITLE", help="answers name it as their source (default: name)")
+DOCUMENT = _takes("document", metavar="COLLECTION/FILE")
+DOCUMENTS = _takes("documents", metavar="COLLECTION/FILE", nargs="+")
+QUESTION = _takes("question", metavar="QUESTION")
+USAGE = (
+    _takes("--day", metavar="DAY", type=usage.day, help="one day, like 2026-01-31"),
+    _takes("--days", metavar="N", type=usage.days, default=1, help="the last ones (default: 1)"),
+    _takes("--by", choices=usage.GROUPS, default="account", help="default: account"),
+    _takes("--json", action="store_true", help="for machines"),
+)
 YES = _takes("--yes", action="store_true", help="do it; otherwise it is only counted")
 
 COMMANDS = (
@@ -103,6 +120,14 @@ COMMANDS = (
             (*USER, CONFIG)),
     Command("conversation forget", conversations.forget, "erase all of it for good",
             (*USER, YES, CONFIG)),
+    Command("menu show", menus.show, "print the menu that users see", (MENU_ACCOUNT, CONFIG)),
+    Command("menu diff", menus.diff, "print what apply would change",
+            (MENU_ACCOUNT, MENU, CONFIG)),
+    Command("menu apply", menus.apply, "make the menu what a file says",
+            (MENU_ACCOUNT, MENU, YES, CONFIG)),
+    Command("menu import", menus.import_, "write the menu that users see as a file",
+            (MENU_ACCOUNT, MENU, CONFIG)),
+    Command("usage", usage.show, "print what answers took and cost", (*USAGE, CONFIG)),
     Command("warm", cache.warm, "keep answers before anybody asks",
             (FILE, ACCOUNT, PIN, CONFIG)),
     Command("cache list", cache.list_answers, "list the answers that are kept", (CONFIG,)),
@@ -111,6 +136,15 @@ COMMANDS = (
     Command("cache edit", cache.edit, "put another text in its place, for good",
             (ONE_ANSWER, TEXT, CONFIG)),
     Command("cache withdraw", cache.withdraw, "remove them", (ANSWER_IDS, CONFIG)),
+    Command("knowledge add", knowledge.add, "take in files, or all of a folder that can be read",
+            (PATHS, INTO, TITLE, CONFIG)),
+    Command("knowledge list", knowledge.list_documents, "list the documents", (FROM, CONFIG)),
+    Command("knowledge show", knowledge.show, "print one, as models are given it",
+            (DOCUMENT, CONFIG)),
+    Command("knowledge remove", knowledge.remove, "remove them", (DOCUMENTS, CONFIG)),
+    Command("knowledge search", knowledge.search, "print what is found for a question",
+            (QUESTION, SEARCHED, CONFIG)),
+    Command("knowledge sync", knowledge.sync, "fill the vector store anew", (CONFIG,)),
 )  # fmt: skip
 GROUPS = {
     "config": "look at a configuration",
@@ -118,6 +152,8 @@ GROUPS = {
     "dead": "look after events that could not be processed",
     "conversation": "what is kept of one user",
     "cache": "look after the answers that everybody gets",
+    "menu": "look after the menu of an official account",
+    "knowledge": "look after the documents that answers are looked up in",
 }
 
 

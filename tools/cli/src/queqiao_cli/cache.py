@@ -10,7 +10,7 @@ import csv
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from msgspec import Struct, structs
 from queqiao_common.bus import Bus
 from queqiao_common.errors import PermanentError, SettingsError
 from queqiao_common.events import CompletionRequest, Prompt
+from queqiao_common.knowledge import version_of
 from queqiao_common.kv import Documents, JetStreamDocuments
 from queqiao_common.settings import Account, Config
 from queqiao_common.topology import ANSWERS
@@ -27,6 +28,7 @@ from queqiao_llm.cacheable import unfit
 from queqiao_llm.routing import routes_of
 
 from queqiao_cli.dead import aligned, spoken
+from queqiao_cli.knowledge.stored import digests
 from queqiao_cli.stored import entries, erase, opened
 from queqiao_cli.terminal import complain, say
 
@@ -37,6 +39,7 @@ AT_ONCE = 4
 """Questions before the models at the same time: warming must not push users aside."""
 DEADLINE = 60.0
 LOOK = 0.25
+NO_DOCUMENTS: Mapping[str, str] = {}
 
 _decode = msgspec.json.Decoder(Answer).decode
 
@@ -70,8 +73,9 @@ async def list_answers(options: argparse.Namespace) -> int:
     """Print a line for each answer."""
     async with opened(options) as (config, bus):
         found = [kept async for kept in answers(bus)]
+        known = shelves(config, await digests(bus))
     rows: list[tuple[str, ...]] = [("ID", "ACCOUNT", "HITS", "KEPT", "SOURCE", "QUESTION")]
-    rows += [row(one, in_use=shelf_in(one.key) in shelves(config)) for one in found]
+    rows += [row(one, in_use=shelf_in(one.key) in known) for one in found]
     say(*aligned(rows) if found else ["no answers"])
     return 0
 
@@ -200,7 +204,8 @@ async def _warm_one(
     """Keep the answer to one question; say what was done, and whether it is there now."""
     if reason := unfit(line.question):
         return f"not for everybody ({reason})", False
-    documents, key = _documents(bus), key_of(shelf(config, account), line.question)
+    documents = _documents(bus)
+    key = key_of(shelf(config, account, await digests(bus)), line.question)
     if line.answer:
         await documents.update(key, lambda _: (_written(line), None))
         return "written, for good", True
@@ -251,23 +256,26 @@ def turn(config: Config, account: Account, question: str) -> CompletionRequest:
         route=persona.route,
         prompt=(*system, Prompt("user", question)),
         deadline_ms=_now_ms() + int(DEADLINE * 1000),
+        persona=account.persona,
     )
 
 
-def shelf(config: Config, account: Account) -> str:
-    """Return where the answers of an account's persona lie."""
+def shelf(config: Config, account: Account, known: Mapping[str, str] = NO_DOCUMENTS) -> str:
+    """Return where the answers of an account's persona lie; `known` are digests of documents."""
     persona = config.persona(account.persona)
+    looked_up = persona.knowledge if config.knowledge.enabled else ()
     return shelf_of(
         account=account.id,
         persona=persona.prompt,
         route=persona.route,
         models=routes_of(config).get(persona.route, ()),
+        knowledge=version_of(known, looked_up),
     )
 
 
-def shelves(config: Config) -> set[str]:
+def shelves(config: Config, known: Mapping[str, str] = NO_DOCUMENTS) -> set[str]:
     """Return where answers lie that can still be found, as this configuration has it."""
-    return {shelf(config, account) for account in config.accounts}
+    return {shelf(config, account, known) for account in config.accounts}
 
 
 def find(config: Config, name: str | None) -> Account:

@@ -20,18 +20,22 @@ from queqiao_common.events import DeadLetter
 from queqiao_common.ids import conversation_id
 from queqiao_common.settings import Config
 from queqiao_common.topology import (
+    CHANNEL,
     CHAT,
     CLAIMS,
     CONVERSATIONS,
     DEAD,
+    DISPLAYS,
     LIMITS,
     LLM,
     MAILBOX,
+    NOTES,
     PASSIVE,
     QUOTA,
     REPLY,
     SENT,
     TIMERS,
+    USAGE,
     Bucket,
 )
 from queqiao_context.document import Conversation
@@ -40,7 +44,7 @@ from queqiao_cli.dead import spoken
 from queqiao_cli.stored import Entry, entries, erase, next_entry, opened
 from queqiao_cli.terminal import complain, say
 
-DOCUMENTS = (CONVERSATIONS, MAILBOX, QUOTA, LIMITS)
+DOCUMENTS = (CONVERSATIONS, NOTES, MAILBOX, QUOTA, LIMITS)
 
 
 @dataclass(frozen=True)
@@ -145,12 +149,14 @@ def places(user: User) -> tuple[Place, ...]:
         Place(CHAT.name, _spoken_subject(user)),
         Place(LLM.name, "llm.request.*", owned),
         Place(REPLY.name, f"reply.*.{user.account}", owned),
+        Place(CHANNEL.name, f"media.*.{user.account}", owned),
         Place(PASSIVE.name, f"passive.*.{user.account}", owned),
         Place(TIMERS.name, f"timer.{user.key}"),
         Place(TIMERS.name, f"turn.timeout.{user.account}", owned),
         Place(DEAD.name, "dead.>", owned_letter),
         *(Place(bucket.stream, f"$KV.{bucket.name}.{user.key}") for bucket in DOCUMENTS),
         Place(SENT.stream, f"$KV.{SENT.name}.{user.key}.>"),
+        Place(USAGE.stream, f"$KV.{USAGE.name}.*.user.{user.key}"),
     )
 
 
@@ -177,12 +183,14 @@ async def _located(bus: Bus, user: User) -> AsyncIterator[tuple[str, Entry]]:
                 if place.stream == CHAT.name:
                     msgids.add(_owner(entry.data).msgid)
                 yield place.stream, entry
-    # A claim holds the text of a passive reply under the message's id, without the user's.
+    # These hold the text of a reply under the message's id, without the user's.
     for msgid in sorted(msgids - {""}):
-        subject = f"$KV.{CLAIMS.name}.{claim_key(user.account, msgid)}"
-        for one in (subject, f"{subject}.>"):
-            async for entry in entries(bus, CLAIMS.stream, one):
-                yield CLAIMS.stream, entry
+        key = claim_key(user.account, msgid)
+        for bucket in (CLAIMS, DISPLAYS):
+            subject = f"$KV.{bucket.name}.{key}"
+            for one in (subject, f"{subject}.>"):
+                async for entry in entries(bus, bucket.stream, one):
+                    yield bucket.stream, entry
 
 
 def _owner(body: bytes) -> _Owned:

@@ -8,7 +8,7 @@ service which does not need the AppSecret need not be given it.
 
 from queqiao_common.settings.base import Name, Secret, Section, environment, expand
 from queqiao_common.settings.broker import Nats, Tls
-from queqiao_common.settings.budgets import Budgets
+from queqiao_common.settings.budgets import Budgets, Ceiling, PersonaBudget, Tier
 from queqiao_common.settings.cache import Cache
 from queqiao_common.settings.channel import Account, Delivery, IngressSettings
 from queqiao_common.settings.config import SCHEMES, SERVICE_SECRETS, Config
@@ -28,6 +28,7 @@ __all__ = [
     "Account",
     "Budgets",
     "Cache",
+    "Ceiling",
     "Config",
     "ContextSettings",
     "Delivery",
@@ -45,10 +46,12 @@ __all__ = [
     "Notes",
     "Pages",
     "Persona",
+    "PersonaBudget",
     "Privacy",
     "Rule",
     "Secret",
     "Section",
+    "Tier",
     "Tls",
     "ToolServer",
     "Tools",

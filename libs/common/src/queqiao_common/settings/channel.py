@@ -51,6 +51,10 @@ class Account(Section, frozen=True, kw_only=True):
         float, Meta(gt=0, le=4.9, description="how long a callback is held open for a reply")
     ] = 4.5
     api_base: Annotated[str, Meta(description="empty: WeChat's own (WeCom's for its kinds)")] = ""
+    markdown: Annotated[
+        bool,
+        Meta(description="wecom alone, with `active`: send Markdown, which WeCom's client shows"),
+    ] = False
     persona: Name = "assistant"
     welcome: Annotated[str, Meta(description="said to a new follower; empty: nothing")] = (
         "你好，欢迎关注！有什么想问的，直接发给我就好。"
@@ -92,6 +96,9 @@ class Delivery(Section, frozen=True, kw_only=True):
     quota_window: Annotated[float, Meta(gt=0)] = 172_800.0
     event_quota: Annotated[int, Meta(ge=1, description="after a menu click, follow or scan")] = 3
     event_quota_window: Annotated[float, Meta(gt=0)] = 60.0
+    enter_quota: Annotated[
+        int, Meta(ge=1, description="after entering the chat of a Mini Program")
+    ] = 2
     ambiguous: Annotated[
         Literal["resend", "drop"],
         Meta(description="a part whose sender died during the call: say it again, or not"),
@@ -105,6 +112,15 @@ class Delivery(Section, frozen=True, kw_only=True):
     cut: Annotated[str, Meta(description="ends the last message when the quota is too small")] = (
         "（内容较长，后面的没有发完，回复任意内容可继续提问）"
     )
+    merged: Annotated[
+        str, Meta(description="an AI bot's answer to a message that is answered with a later one")
+    ] = "（已和下一条一起回答）"
+    picture: Annotated[str, Meta(description="in place of a picture that cannot be shown")] = (
+        "［图片］"
+    )
+    outage_after: Annotated[
+        int, Meta(ge=1, description="failed calls in a row that are an outage of WeChat's API")
+    ] = 5
 
 
 class IngressSettings(Section, frozen=True, kw_only=True):
@@ -118,4 +134,8 @@ class IngressSettings(Section, frozen=True, kw_only=True):
         int, Meta(ge=1, description="callbacks held open by one replica; above it: busy text")
     ] = 5000
     body_timeout: Annotated[float, Meta(gt=0, description="for a slow body")] = 3.0
+    max_age: Annotated[
+        float,
+        Meta(ge=0, description="seconds: callbacks signed longer ago are refused; 0: of any age"),
+    ] = 0.0
     busy: str = "现在咨询的人有点多，请稍后再发一次。"

@@ -22,6 +22,9 @@ class Persona(Section, frozen=True, kw_only=True):
     knowledge: Annotated[
         tuple[str, ...], Meta(description="collections it looks answers up in")
     ] = ()
+    knowledge_only: Annotated[
+        bool, Meta(description="where nothing is found: say so, and ask no model")
+    ] = False
     voice: Annotated[
         str, Meta(description="the voice that reads its answers aloud; empty: they are written")
     ] = ""
@@ -40,6 +43,17 @@ class ContextSettings(Section, frozen=True, kw_only=True):
     max_queued: Annotated[
         int, Meta(ge=1, description="messages that may wait behind a turn in flight")
     ] = 20
+    gather: Annotated[
+        float,
+        Meta(ge=0, le=10, description="how long pictures wait for more, or for the question"),
+    ] = 2.0
+    max_pictures: Annotated[
+        int, Meta(ge=0, description="of the last turns, shown to the model with a new question")
+    ] = 3
+    shed_backlog: Annotated[
+        int,
+        Meta(ge=0, description="turns waiting for a model that turn new users away; 0: none do"),
+    ] = 2000
     reset_words: tuple[str, ...] = ("重置", "清空记忆", "/reset", "/new")
     fetch_words: Annotated[
         tuple[str, ...], Meta(description="collect a parked reply and are no question")
@@ -53,6 +67,9 @@ class ContextSettings(Section, frozen=True, kw_only=True):
     )
     busy: Annotated[str, Meta(description="when too many messages wait, or a limit is hit")] = (
         "消息有点多，我还在回答前面的问题，请稍等一下再发。"
+    )
+    overloaded: Annotated[str, Meta(description="to new users while there are too many")] = (
+        "现在咨询的人有点多，请稍后再发一次。"
     )
 
 
@@ -69,9 +86,13 @@ class Notes(Section, frozen=True, kw_only=True):
         int, Meta(ge=2, description="messages that have fallen out before it is written anew")
     ] = 6
     enabled: Annotated[bool, Meta(description="keep notes about a user")] = False
-    max_notes: Annotated[int, Meta(ge=1, description="of one user; the oldest makes room")] = 20
+    max_notes: Annotated[
+        int, Meta(ge=1, le=100, description="of one user; the oldest makes room")
+    ] = 20
     show_words: tuple[str, ...] = ("我的记忆", "你记得我什么", "/notes")
-    erase_words: tuple[str, ...] = ("清除记忆", "忘记我", "/forget")
+    erase_words: Annotated[
+        tuple[str, ...], Meta(description="erase the notes, the history and the summary")
+    ] = ("清除记忆", "忘记我", "/forget")
     shown: Annotated[str, Meta(description="said before the notes")] = "我记得这些关于你的事："
     none: str = "我还没有记下关于你的事。"
     erased: str = "好的，关于你的记忆已经清除。"

@@ -1,6 +1,6 @@
 """Pictures and voice, in and out."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
@@ -22,11 +22,16 @@ class Media(Section, frozen=True, kw_only=True):
         str, Meta(description="id of the model that turns voice into text; empty: none")
     ] = ""
     transcribe_format: Annotated[
-        str, Meta(description="what voice is converted to for it; `amr`: as WeChat sent it")
+        Literal["wav", "mp3", "amr"],
+        Meta(description="what voice is converted to for it (by ffmpeg); `amr`: as WeChat sent it"),
     ] = "wav"
     speak: Annotated[
         str, Meta(description="id of the model that reads answers aloud; empty: none")
     ] = ""
+    speak_chars: Annotated[
+        int,
+        Meta(ge=1, le=400, description="longer pieces are only written: WeChat plays 60 seconds"),
+    ] = 180
     no_speech: Annotated[str, Meta(description="to voice, where nothing can transcribe")] = (
         "我暂时还听不了语音，请打字告诉我吧。"
     )

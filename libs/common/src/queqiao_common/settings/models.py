@@ -6,6 +6,9 @@ from msgspec import Meta, field
 
 from queqiao_common.settings.base import Secret, Section
 
+Limit = Annotated[int, Meta(ge=1)]
+Share = Annotated[float, Meta(ge=0)]
+
 
 class Kserve(Section, frozen=True, kw_only=True):
     """`[models.kserve]`: the tensors of a model behind the protocol `kserve`.
@@ -59,6 +62,10 @@ class Model(Section, frozen=True, kw_only=True):
     ]
     model: Annotated[str, Meta(description="the name the endpoint knows it by; spark: the domain")]
     api_key: Secret = field(default_factory=Secret)
+    api_keys: Annotated[
+        tuple[Secret, ...],
+        Meta(description="several, instead of `api_key`: the least used is taken; not for spark"),
+    ] = ()
     api_secret: Annotated[Secret, Meta(description="spark alone: signs the address")] = field(
         default_factory=Secret
     )
@@ -75,12 +82,51 @@ class Model(Section, frozen=True, kw_only=True):
     breaker_pause: Annotated[
         float, Meta(gt=0, description="how long it stays open before one trial")
     ] = 15.0
+    weight: Annotated[
+        Share | None,
+        Meta(
+            description="neighbours in a route that have one take turns to be first, by chance and "
+            "in this proportion"
+        ),
+    ] = None
+    requests_per_minute: Annotated[
+        Limit | None, Meta(description="with each key, of all replicas together")
+    ] = None
+    tokens_per_minute: Annotated[
+        Limit | None, Meta(description="in and out, with each key, of all replicas together")
+    ] = None
+    concurrency: Annotated[
+        Limit | None, Meta(description="answers at once, with each key, of all replicas together")
+    ] = None
+    vision: Annotated[bool, Meta(description="it understands pictures")] = False
+    input_price: Annotated[
+        float, Meta(ge=0, description="for a million tokens, in `[budgets] currency`")
+    ] = 0.0
+    output_price: Annotated[float, Meta(ge=0, description="likewise")] = 0.0
+
+    @property
+    def keys(self) -> tuple[Secret, ...]:
+        """Its keys: at least one, which may be empty."""
+        return self.api_keys or (self.api_key,)
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether its provider allows only so much, of all replicas together."""
+        limits = (self.requests_per_minute, self.tokens_per_minute, self.concurrency)
+        return any(limit is not None for limit in limits)
 
 
 class LlmSettings(Section, frozen=True, kw_only=True):
-    """`[llm]`: how answers are cut."""
+    """`[llm]`: how answers are cut, and how they are raced for."""
 
     segment_bytes: Annotated[
         int, Meta(ge=1, description="a piece is closed at the first paragraph end after this")
     ] = 600
     concurrency: Annotated[int, Meta(ge=1, description="turns at once in one replica")] = 64
+    hedge: Annotated[
+        bool,
+        Meta(
+            description="ask the next model too when the first is later than in 19 of 20 cases; "
+            "whoever speaks first answers"
+        ),
+    ] = False

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta, field
 
-from queqiao_common.settings.base import Section
+from queqiao_common.settings.base import Secret, Section
 
 
 class Assets(Section, frozen=True, kw_only=True):
@@ -19,6 +19,9 @@ class Pages(Section, frozen=True, kw_only=True):
     base_url: Annotated[
         str, Meta(description="how users reach ingress, as `https://host`; empty: no pages")
     ] = ""
+    key: Annotated[
+        Secret, Meta(description="signs the addresses; any long random text, required by base_url")
+    ] = field(default_factory=Secret)
     min_bytes: Annotated[int, Meta(ge=1, description="of UTF-8: shorter answers have no page")] = (
         2000
     )
@@ -33,3 +36,9 @@ class Pages(Section, frozen=True, kw_only=True):
         "本页内容由人工智能生成，仅供参考"
     )
     assets: Assets = field(default_factory=Assets)
+    max_streams: Annotated[
+        int, Meta(ge=0, description="pages that one replica keeps up to date at once")
+    ] = 1000
+    heartbeat: Annotated[
+        float, Meta(gt=0, description="seconds between signs of life on a page being written")
+    ] = 15.0

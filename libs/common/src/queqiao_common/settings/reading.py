@@ -4,7 +4,7 @@ import os
 import tomllib
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -13,6 +13,9 @@ import msgspec
 from queqiao_common.errors import SettingsError
 from queqiao_common.settings.base import Secret, Section, expand
 from queqiao_common.settings.config import Config, cross_checks
+
+SECRETS = (Secret, tuple[Secret, ...], dict[str, Secret])
+"""The types of keys that hold secrets."""
 
 
 def load(
@@ -75,12 +78,12 @@ def _build(
     if isinstance(kind, type) and issubclass(kind, Section):
         return _build_section(kind, value, path, environ, problems)
     origin, arguments = get_origin(kind), get_args(kind)
-    if origin is tuple and isinstance(value, list) and _holds_section(arguments[0]):
+    if origin is tuple and isinstance(value, list) and _is_built(arguments[0]):
         return tuple(
             _build(arguments[0], item, f"{path}[{_label(item, index)}]", environ, problems)
             for index, item in enumerate(value)
         )
-    if origin is dict and isinstance(value, dict) and _holds_section(arguments[1]):
+    if origin is dict and isinstance(value, dict) and _is_built(arguments[1]):
         return {
             key: _build(arguments[1], item, f"{path}.{key}", environ, problems)
             for key, item in value.items()
@@ -134,14 +137,19 @@ def _expanded(value: Any, environ: Mapping[str, str]) -> Any:
 
 
 def _unwrapped(kind: Any) -> Any:
-    """Look through `Annotated[Secret, ...]` and `Section | None`."""
-    if get_origin(kind) is Annotated and get_args(kind)[0] is Secret:
-        return Secret
+    """Look through what annotates a secret, or several, and through `Section | None`."""
+    if get_origin(kind) is Annotated and get_args(kind)[0] in SECRETS:
+        return get_args(kind)[0]
     if get_origin(kind) in {Union, types.UnionType}:
         for option in get_args(kind):
             if _holds_section(option):
                 return option
     return kind
+
+
+def _is_built(kind: Any) -> bool:
+    """Whether entries of this type are more than msgspec can convert."""
+    return kind is Secret or _holds_section(kind)
 
 
 def _holds_section(kind: Any) -> bool:
@@ -166,11 +174,29 @@ def _suggestion(key: str, known: Mapping[str, Any]) -> str:
 
 def _missing_secrets(config: Config, needs: tuple[str, ...]) -> Iterator[str]:
     for need in needs:
-        section, _, name = need.partition(".")
-        entries = getattr(config, section)
-        for entry in entries if isinstance(entries, tuple) else (entries,):
-            at = f"{section}[{entry.id}].{name}" if isinstance(entries, tuple) else need
+        for at, secret in _secrets(config, need.split("."), ""):
             try:
-                getattr(entry, name).reveal()
+                secret.reveal()
             except SettingsError as error:
                 yield from (f"{at}: {problem}" for problem in error.problems)
+
+
+def _secrets(value: Any, path: Sequence[str], at: str) -> Iterator[tuple[str, Secret]]:
+    """Find every secret that a path of keys leads to, and say where each stands.
+
+    `accounts[wecom_kf]` are the accounts of that kind.
+    """
+    if isinstance(value, tuple):
+        for one in value:
+            yield from _secrets(one, path, at if isinstance(one, Secret) else f"{at}[{one.id}]")
+    elif isinstance(value, dict):
+        for key, one in value.items():
+            yield from _secrets(one, path, f"{at}.{key}")
+    elif isinstance(value, Secret):
+        yield at, value
+    elif value is not None:
+        name, _, kind = path[0].rstrip("]").partition("[")
+        found = getattr(value, name)
+        if kind:
+            found = tuple(one for one in found if one.kind == kind)
+        yield from _secrets(found, path[1:], f"{at}.{name}".lstrip("."))

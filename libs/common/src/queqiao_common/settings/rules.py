@@ -1,5 +1,7 @@
 """Menus, keywords, scenes and the way to a person: what WeChat switches off with a callback."""
 
+import re
+from collections.abc import Collection, Iterator, Sequence
 from typing import Annotated, Literal
 
 from msgspec import Meta
@@ -54,3 +56,70 @@ class Handover(Section, frozen=True, kw_only=True):
     unavailable: Annotated[str, Meta(description="for accounts that have no agents")] = (
         "暂时没有人工客服，我来尽力为您解答。"
     )
+    missed: Annotated[
+        str, Meta(description="when a message to the person could not be passed on")
+    ] = "刚才这条没有转到人工客服，请再发一次。"
+
+
+def rule_problems(
+    rules: Sequence[Rule],
+    *,
+    accounts: Collection[str],
+    personas: Collection[str],
+    can_hand_over: bool,
+) -> Iterator[str]:
+    """Name what is wrong with the rules, each by its key path."""
+    for number, rule in enumerate(rules):
+        at = f"rules[{number}]"
+        yield from (f"{at}.{problem}" for problem in _outcome_problems(rule))
+        for account in rule.accounts:
+            if account not in accounts:
+                yield f"{at}.accounts: no account has the id {account!r}"
+        if rule.persona and rule.persona not in personas:
+            yield f"{at}.persona: no persona is called {rule.persona!r}"
+        if rule.handover and not can_hand_over:
+            yield f"{at}.handover: handover.enabled is false"
+        if rule.match == "regex":
+            for index, value in enumerate(rule.values):
+                if reason := _regex_problem(value):
+                    yield f"{at}.values[{index}]: {reason}"
+
+
+def _outcome_problems(rule: Rule) -> Iterator[str]:
+    if not (rule.reply or rule.persona or rule.handover or rule.ask):
+        yield "reply: required, or persona, handover or ask"
+    if rule.ask and rule.reply:
+        yield "ask: there is a reply already"
+    if rule.ask and rule.handover:
+        yield "ask: the conversation is handed over, no model is asked"
+
+
+def _regex_problem(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        return f"not a regular expression: {error}"
+    if has_nested_repeat(pattern):
+        return "a repeat within a repeat, like (a+)+, can take for ever to match"
+    return ""
+
+
+_PART = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\(|\)|[*+]|\{\d*,\d*\}|.", re.DOTALL)
+
+
+def has_nested_repeat(pattern: str) -> bool:
+    """Whether a group that repeats something is repeated itself: the usual cause of runaway time.
+
+    The text that rules are matched with is short, but exponential time is long for short texts too.
+    """
+    repeats = [False]
+    closed = False
+    for part in _PART.findall(pattern):
+        is_repeat = part in {"*", "+"} or (part[0] == "{" and len(part) > 1)
+        if is_repeat and closed:
+            return True
+        if part == "(":
+            repeats.append(False)
+        closed = part == ")" and len(repeats) > 1 and repeats.pop()
+        repeats[-1] = repeats[-1] or is_repeat or closed
+    return False

@@ -6,11 +6,10 @@ from urllib.parse import urlsplit
 
 import grpc
 import grpc.aio
-from queqiao_common.events import Prompt
 from queqiao_common.settings import Model
 
-from queqiao_llm.completion import MAX_ANSWER, Chunk, ModelFailed, Reason
-from queqiao_llm.providers.kserve_tensors import AnswerReader, question_of
+from queqiao_llm.completion import MAX_ANSWER, Chunk, ModelFailed, Question, Reason
+from queqiao_llm.providers.kserve_tensors import AnswerReader, request_of
 
 STREAM = "/inference.GRPCInferenceService/ModelStreamInfer"
 INFER = "/inference.GRPCInferenceService/ModelInfer"
@@ -66,11 +65,11 @@ class KServe:
         key = model.api_key.reveal()
         self._metadata = (("authorization", f"Bearer {key}"),) if key else ()
 
-    async def complete(self, prompt: tuple[Prompt, ...]) -> AsyncGenerator[Chunk, None]:
+    async def complete(self, question: Question) -> AsyncGenerator[Chunk, None]:
         """Ask the model and yield its answer as it comes; see `Provider`."""
         reader = AnswerReader(self._model)
-        question = question_of(self._model, prompt).SerializeToString()
-        call = self._ask(iter((question,)), timeout=self._model.timeout, metadata=self._metadata)
+        request = request_of(self._model, question.messages).SerializeToString()
+        call = self._ask(iter((request,)), timeout=self._model.timeout, metadata=self._metadata)
         try:
             with _translated(Reason.UNREACHABLE):
                 await call.wait_for_connection()

@@ -5,7 +5,6 @@ from typing import Any
 
 import msgspec
 from google.protobuf.message import DecodeError
-from queqiao_common.events import Prompt
 from queqiao_common.settings import Model
 
 from queqiao_llm._generated.open_inference_pb2 import (
@@ -15,7 +14,7 @@ from queqiao_llm._generated.open_inference_pb2 import (
     ModelInferRequest,
     ModelInferResponse,
 )
-from queqiao_llm.completion import MAX_ANSWER, Chunk, ModelFailed, Reason
+from queqiao_llm.completion import MAX_ANSWER, Chunk, Message, ModelFailed, Reason
 
 TURN_END = "<|im_end|>"
 MAX_TOKENS = 1024
@@ -26,7 +25,7 @@ LENGTH = 4
 Tensor = ModelInferRequest.InferInputTensor
 
 
-def question_of(model: Model, prompt: tuple[Prompt, ...]) -> ModelInferRequest:
+def request_of(model: Model, prompt: tuple[Message, ...]) -> ModelInferRequest:
     """Return the request that puts a prompt before the model."""
     names = model.kserve
     shape = [1, 1] if names.batched else [1]
@@ -60,7 +59,7 @@ def _sampling(model: Model) -> dict[str, Any]:
     return sampling
 
 
-def chatml(prompt: tuple[Prompt, ...]) -> bytes:
+def chatml(prompt: tuple[Message, ...]) -> bytes:
     """Render a prompt as ChatML, up to where the assistant speaks.
 
     What users write cannot end their turn: the marks within a message are broken up.

@@ -6,15 +6,15 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from typing import Any
 
+import aiohttp
 import httpx
-import msgspec
 from httpx_aiohttp import HttpxAiohttpClient
-from queqiao_common.events import Prompt
 from queqiao_common.settings import Model
 
-from queqiao_llm.completion import Chunk, ModelFailed, Reason
+from queqiao_llm.completion import Chunk, ModelFailed, Question, Reason
 from queqiao_llm.providers.http_status import reason_of, retry_after
 from queqiao_llm.providers.openai_answer import AnswerReader
+from queqiao_llm.providers.openai_question import body_of
 
 CONNECT = 5.0
 """Seconds for a connection to be made."""
@@ -22,8 +22,6 @@ DRAIN = 0.2
 """Seconds to wait for the end of the body behind `[DONE]`: without it, the connection is lost."""
 
 NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
-
-_encode = msgspec.json.Encoder().encode
 
 
 def open_http(connections: int) -> httpx.AsyncClient:
@@ -55,37 +53,48 @@ class OpenAi:
         if model.max_tokens is not None:
             self._options["max_tokens"] = model.max_tokens
 
-    async def complete(self, prompt: tuple[Prompt, ...]) -> AsyncGenerator[Chunk, None]:
+    async def complete(self, question: Question) -> AsyncGenerator[Chunk, None]:
         """Ask the model and yield its answer as it comes; see `Provider`."""
-        question = _encode({**self._options, "messages": prompt})
+        body = body_of(self._options, question)
         reader = AnswerReader()
-        with _translated():
+        with translated():
             async with self._http.stream(
-                "POST", self._url, content=question, headers=self._headers
+                "POST", self._url, content=body, headers=self._headers
             ) as response:
-                _check(response)
-                body = response.aiter_bytes()
-                async for more in body:
+                check(response)
+                answer = response.aiter_bytes()
+                async for more in answer:
                     if chunk := reader.feed(more):
                         yield chunk
                     if reader.done:
-                        await _drain(body)
+                        await _drain(answer)
                         return
         yield reader.finish()
 
 
 @contextlib.contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
     """Let no error of the client library out: only its name, as its text may hold an address."""
     try:
         yield
     except NOT_SENT as error:
         raise ModelFailed(Reason.UNREACHABLE, detail=type(error).__name__) from error
-    except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL) as error:
+    # aiohttp's own errors come through where a server speaks no HTTP.
+    except (
+        httpx.HTTPError,
+        httpx.StreamError,
+        httpx.InvalidURL,
+        aiohttp.ClientError,
+    ) as error:
         raise ModelFailed(Reason.DISCONNECTED, detail=type(error).__name__) from error
 
 
-def _check(response: httpx.Response) -> None:
+def check(response: httpx.Response) -> None:
+    """Refuse every status but 200.
+
+    Raises:
+        ModelFailed: with what the status means.
+    """
     status = response.status_code
     if status != httpx.codes.OK:
         after = retry_after(response.headers.get("Retry-After", ""), time.time())

@@ -4,11 +4,24 @@ import msgspec
 from msgspec import Struct
 from queqiao_common.events import UNREADABLE
 
-from queqiao_llm.completion import MAX_ANSWER, Chunk, ModelFailed, Reason, Usage
+from queqiao_llm.completion import MAX_ANSWER, Call, Chunk, ModelFailed, Reason, Usage
 from queqiao_llm.providers.http_status import reason_of
 from queqiao_llm.sse import EventReader, LineTooLongError
 
 DONE = b"[DONE]"
+
+
+class _Function(Struct):
+    name: str | None = None
+    arguments: str | None = None
+
+
+class _Call(Struct):
+    """A call of a tool, or more of one: its arguments come in many parts."""
+
+    index: int | None = None
+    id: str | None = None
+    function: _Function | None = None
 
 
 class _Text(Struct):
@@ -17,9 +30,11 @@ class _Text(Struct):
     content: str | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
+    tool_calls: list[_Call] | None = None
 
 
 _NOTHING = _Text()
+_NAMELESS = _Function()
 
 
 class _Choice(Struct):
@@ -63,6 +78,7 @@ class AnswerReader:
         self._seen = False
         self._finish = ""
         self._usage: Usage | None = None
+        self._calls: dict[int, Call] = {}
         self.done = False
 
     def feed(self, body: bytes) -> Chunk | None:
@@ -120,7 +136,7 @@ class AnswerReader:
                 return self._last(text)
             said = self._add(_parse(payload))
             text += said.content or ""
-            alive = alive or bool(said.reasoning_content or said.reasoning)
+            alive = alive or bool(said.reasoning_content or said.reasoning or said.tool_calls)
         return Chunk(text) if text or alive else None
 
     def _add(self, part: _Part) -> _Text:
@@ -131,11 +147,30 @@ class AnswerReader:
             return _NOTHING
         choice = part.choices[0]
         self._finish = choice.finish_reason or self._finish
-        return choice.delta or choice.message or _NOTHING
+        said = choice.delta or choice.message or _NOTHING
+        for more in said.tool_calls or ():
+            self._add_call(more)
+        return said
+
+    def _add_call(self, more: _Call) -> None:
+        """Take note of a call, or of more of its arguments.
+
+        Servers that send calls whole leave out which one it is, or say 0 of each: an id is new.
+        """
+        function = more.function or _NAMELESS
+        at = len(self._calls) if more.index is None else more.index
+        known = self._calls.get(at)
+        if known is not None and more.id and more.id != known.id:
+            at, known = max(self._calls) + 1, None
+        old = known or Call(more.id or f"call_{at}", "", "")
+        self._calls[at] = Call(
+            old.id, old.name or function.name or "", old.arguments + (function.arguments or "")
+        )
 
     def _last(self, text: str) -> Chunk:
         self.done = True
-        return Chunk(text, done=True, finish=self._finish, usage=self._usage)
+        calls = tuple(call for _, call in sorted(self._calls.items()))
+        return Chunk(text, done=True, finish=self._finish, usage=self._usage, calls=calls)
 
     def _whole(self, document: bytearray) -> Chunk:
         part = _parse(document)

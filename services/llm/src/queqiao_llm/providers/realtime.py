@@ -8,10 +8,9 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import msgspec
-from queqiao_common.events import Prompt
 from queqiao_common.settings import Model
 
-from queqiao_llm.completion import Chunk
+from queqiao_llm.completion import Chunk, Message, Question
 from queqiao_llm.providers.realtime_answer import AnswerReader
 from queqiao_llm.providers.websocket import talking
 
@@ -30,12 +29,12 @@ class Realtime:
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._max_tokens = model.max_tokens
 
-    async def complete(self, prompt: tuple[Prompt, ...]) -> AsyncGenerator[Chunk, None]:
+    async def complete(self, question: Question) -> AsyncGenerator[Chunk, None]:
         """Ask the model and yield its answer as it comes; see `Provider`."""
         reader = AnswerReader()
         done = False
         async with talking(self._url, self._headers) as talk:
-            for event in question_of(prompt, self._max_tokens):
+            for event in events_of(question.messages, self._max_tokens):
                 await talk.say(_encode(event))
             while not done:
                 if chunk := reader.feed(await talk.hear()):
@@ -43,7 +42,7 @@ class Realtime:
                     yield chunk
 
 
-def question_of(prompt: tuple[Prompt, ...], max_tokens: int | None) -> Iterable[Json]:
+def events_of(prompt: tuple[Message, ...], max_tokens: int | None) -> Iterable[Json]:
     """Return the events that put a prompt before the model, in the order they must be sent.
 
     They need not wait for the server's own: it answers them one after the other.
@@ -62,7 +61,7 @@ def question_of(prompt: tuple[Prompt, ...], max_tokens: int | None) -> Iterable[
     yield {"type": "response.create", "response": response}
 
 
-def _item(one: Prompt) -> Json:
+def _item(one: Message) -> Json:
     kind = "output_text" if one.role == "assistant" else "input_text"
     content = [{"type": kind, "text": one.content}]
     return {"type": "message", "role": one.role, "content": content}

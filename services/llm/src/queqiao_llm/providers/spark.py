@@ -13,10 +13,9 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import msgspec
-from queqiao_common.events import Prompt
 from queqiao_common.settings import Model
 
-from queqiao_llm.completion import Chunk
+from queqiao_llm.completion import Chunk, Question
 from queqiao_llm.providers.spark_answer import read
 from queqiao_llm.providers.websocket import talking
 
@@ -36,12 +35,12 @@ class Spark:
             chat["max_tokens"] = model.max_tokens
         self._head = {"header": {"app_id": model.app_id}, "parameter": {"chat": chat}}
 
-    async def complete(self, prompt: tuple[Prompt, ...]) -> AsyncGenerator[Chunk, None]:
+    async def complete(self, question: Question) -> AsyncGenerator[Chunk, None]:
         """Ask the model and yield its answer as it comes; see `Provider`."""
-        question = _encode({**self._head, "payload": {"message": {"text": prompt}}})
+        told = _encode({**self._head, "payload": {"message": {"text": question.messages}}})
         done = False
         async with talking(self._address(), {}) as talk:
-            await talk.say(question)
+            await talk.say(told)
             while not done:
                 if chunk := read(await talk.hear()):
                     done = chunk.done

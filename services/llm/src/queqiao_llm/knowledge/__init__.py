@@ -1,0 +1,1 @@
+"""Documents that answers are looked up in before a model is asked (docs/adr/0011)."""

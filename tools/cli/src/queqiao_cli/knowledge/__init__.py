@@ -1,0 +1,1 @@
+"""`queqiao knowledge`: the documents that answers are looked up in."""
