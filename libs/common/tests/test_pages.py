@@ -1,7 +1,11 @@
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from queqiao_common import settings
+from queqiao_common.errors import SettingsError
 from queqiao_common.pages import address, new_page_id, validity
 
 KEY = "a key of pages"
@@ -53,3 +57,29 @@ def test_an_address_cannot_be_prolonged_moved_or_signed_by_another_key():
 @given(page_id=anything, until=anything, signature=anything)
 def test_garbage_is_forged_and_never_an_error(page_id, until, signature):
     assert validity(KEY, page_id, until, signature, now_ms=NOW_MS) == "forged"
+
+
+def problems(**pages: Any) -> tuple[str, ...]:
+    with pytest.raises(SettingsError) as error:
+        settings.parse({"pages": pages}, {}, needs=settings.SERVICE_SECRETS["ingress"])
+    return error.value.problems
+
+
+def test_pages_without_a_key_are_refused_before_anybody_gets_an_address():
+    assert problems(base_url="https://bot.example") == ("pages.key: required by pages.base_url",)
+
+
+def test_a_key_that_is_not_to_be_had_is_named():
+    named = problems(base_url="https://bot.example", key="${PAGES_KEY}")
+
+    assert named == ("pages.key: environment variable PAGES_KEY is not set",)
+
+
+@pytest.mark.parametrize("address", ["bot.example", "ftp://bot.example", "https://", "//x"])
+def test_an_address_that_no_browser_opens_is_refused(address):
+    wrong = problems(base_url=address, key="k", assets={"base_url": address})
+
+    assert [problem.partition(":")[0] for problem in wrong] == [
+        "pages.base_url",
+        "pages.assets.base_url",
+    ]

@@ -67,16 +67,36 @@ def test_2048_bytes_are_allowed():
 @pytest.mark.parametrize(
     ("fields", "shown"),
     [
-        ({"MsgType": "image", "Image": {"MediaId": "M1"}}, Reply("image", "M1")),
+        (
+            {"MsgType": "image", "Image": {"MediaId": "M1"}},
+            Reply("image", "", {"media_id": "M1"}),
+        ),
         (
             {
                 "MsgType": "news",
                 "ArticleCount": 1,
                 "Articles": [{"Title": "标题", "Url": "https://a.example"}],
             },
-            Reply("news", "标题\nhttps://a.example"),
+            Reply(
+                "news",
+                "标题\nhttps://a.example",
+                {
+                    "articles": [
+                        {
+                            "title": "标题",
+                            "description": "",
+                            "url": "https://a.example",
+                            "picurl": "",
+                        }
+                    ]
+                },
+            ),
         ),
         ({"MsgType": "transfer_customer_service"}, Reply("transfer_customer_service", "")),
+        (
+            {"MsgType": "transfer_customer_service", "TransInfo": {"KfAccount": "kf01@demo"}},
+            Reply("transfer_customer_service", "", {"agent": "kf01@demo"}),
+        ),
     ],
 )
 def test_other_types_are_shown_in_short(fields, shown):
@@ -106,3 +126,72 @@ def test_safe_mode_refuses_plain_replies():
     answer = judge(render({**HEAD, "MsgType": "text"}), EXPECTED, lambda _: b"", sealed=True)
 
     assert answer == Invalid("safe mode: the reply is not encrypted")
+
+
+def expecting(**changes):
+    return Expected(openid="oUser", original_id="gh_account", **changes)
+
+
+def news(count, said=None):
+    items = [{"Title": f"第{n}条"} for n in range(count)]
+    return render({**HEAD, "MsgType": "news", "ArticleCount": said or count, "Articles": items})
+
+
+@pytest.mark.parametrize(
+    ("body", "limit", "reason"),
+    [(news(2), 1, "more than 1"), (news(9), 8, "more than 8"), (news(1, 2), 1, "ArticleCount")],
+)
+def test_articles_are_counted(body, limit, reason):
+    answer = judge(body, expecting(articles=limit), None, sealed=False)
+
+    assert isinstance(answer, Invalid)
+    assert reason in answer.reason
+
+
+def test_an_event_may_be_answered_with_eight_articles():
+    answer = judge(news(8), expecting(articles=8), None, sealed=False)
+
+    assert len(answer.content["articles"]) == 8
+
+
+@pytest.mark.parametrize(
+    ("kind", "element", "name", "stored"),
+    [
+        ("image", "Image", "MediaId", "image"),
+        ("voice", "Voice", "MediaId", "voice"),
+        ("video", "Video", "MediaId", "video"),
+        ("music", "Music", "ThumbMediaId", "thumb"),
+    ],
+)
+def test_media_must_exist(kind, element, name, stored):
+    asked = []
+    expected = expecting(has_medium=lambda media_id, kind: asked.append((media_id, kind)))
+    body = render({**HEAD, "MsgType": kind, element: {name: "M1"}})
+
+    answer = judge(body, expected, None, sealed=False)
+
+    assert "does not exist" in answer.reason
+    assert asked == [("M1", stored)]
+
+
+def test_nobody_who_has_left_can_be_answered():
+    body = render({**HEAD, "MsgType": "text", "Content": "别走"})
+
+    assert isinstance(judge(body, expecting(may_reply=False), None, sealed=False), Invalid)
+
+
+def test_a_mini_program_can_only_hand_over_in_xml_or_json():
+    expected = expecting(hands_over_only=True)
+    text = render({**HEAD, "MsgType": "text", "Content": "好"})
+    handed = b'{"ToUserName":"oUser","FromUserName":"gh_account","CreateTime":1,'
+    handed += b'"MsgType":"transfer_customer_service"}'
+
+    refused = judge(text, expected, None, sealed=False)
+    answer = judge(handed, expected, None, sealed=False)
+
+    assert "Mini Program" in refused.reason
+    assert answer == Reply("transfer_customer_service", "")
+
+
+def test_repeated_elements_are_numbered():
+    assert parse(b"<xml><a>1</a><a>2</a><a>3</a></xml>") == {"a": "1", "a.1": "2", "a.2": "3"}

@@ -2,7 +2,7 @@
 
 import msgspec
 import pytest
-from queqiao_simulator.faults import Fault, Faults, decode
+from queqiao_simulator.faults import Fault, Faults, companions, decode, read
 
 
 def faults(*rules):
@@ -46,3 +46,39 @@ def test_rules_come_as_a_list_or_in_an_object():
 def test_a_misspelt_rule_is_refused():
     with pytest.raises(msgspec.ValidationError):
         decode(b'[{"kind": "delay", "second": 1}]')
+
+
+TOML = '[[faults]]\nkind = "old_key"\ncount = 1\n\n[[faults]]\nkind = "burst"\ntimes = 2\n'
+
+
+def test_rules_come_from_a_file_too(tmp_path):
+    file = tmp_path / "faults.toml"
+    file.write_text(TOML)
+
+    assert [rule.kind for rule in read(file)] == ["old_key", "burst"]
+    assert decode(TOML.encode()) == read(file)
+
+
+def test_a_misspelt_file_is_refused(tmp_path):
+    file = tmp_path / "faults.toml"
+    file.write_text('[[fault]]\nkind = "burst"\n')
+
+    with pytest.raises(msgspec.ValidationError):
+        read(file)
+
+
+def test_some_faults_know_their_call():
+    registry = faults(Fault(kind="kf_empty_page"))
+
+    assert registry.of_call("a", "/cgi-bin/token") is None
+    assert registry.of_call("a", "/cgi-bin/kf/sync_msg").kind == "kf_empty_page"
+
+
+def test_some_faults_send_more():
+    fields = {"ToUserName": "gh", "FromUserName": "o", "CreateTime": 1, "MsgId": 5}
+
+    assert companions(Fault(kind="burst", times=3), fields) == [fields] * 3
+    assert companions(Fault(kind="duplicate"), fields) == companions(None, fields) == []
+    [event] = companions(Fault(kind="event_collision"), fields)
+    assert (event["FromUserName"], event["CreateTime"], event["Event"]) == ("o", 1, "VIEW")
+    assert "MsgId" not in event

@@ -17,8 +17,8 @@ ARGUMENTS = [
 ]  # fmt: skip
 
 
-@pytest.fixture
-async def browser():
+@pytest.fixture(scope="module")
+async def chromium():
     playwright = pytest.importorskip("playwright.async_api", reason="playwright is not installed")
     if CHROMIUM is None:
         pytest.skip("Chromium is not installed (set CHROMIUM to its path)")
@@ -29,6 +29,14 @@ async def browser():
             pytest.skip(f"Chromium does not start: {str(error).splitlines()[0]}")
         yield browser
         await browser.close()
+
+
+@pytest.fixture
+async def browser(chromium):
+    """One browser for all tests, a new window for each."""
+    yield chromium
+    for context in chromium.contexts:
+        await context.close()
 
 
 async def opened(browser, stage, **viewport):
@@ -116,7 +124,7 @@ async def test_the_page_speaks_english_too(browser, stage):
     page = await opened(browser, stage)
 
     await page.click("#language")
-    await asyncio.wait_for(page.wait_for_selector("text=Official accounts"), 5)
+    await asyncio.wait_for(page.wait_for_selector("#accounts >> text=can send later >> nth=0"), 5)
 
     assert await page.get_attribute("html", "lang") == "en"
 
@@ -153,3 +161,108 @@ async def test_what_happened_to_following_can_be_looked_at_too(browser, stage):
     await page.wait_for_selector(".delivery.success")
 
     assert await page.text_content(".asked") == "小鹊 关注了公众号"
+
+
+async def choose_account(page, stage, account):
+    about = await stage.control("GET", "/about")
+    index = [one["id"] for one in about["accounts"]].index(account)
+    await page.locator("#accounts button").nth(index).click()
+    await page.wait_for_selector(f"#accounts li:nth-child({index + 1}) .current")
+
+
+async def test_pictures_are_shown_as_pictures(browser, stage):
+    """A real decoder reads what the simulator makes up."""
+    await stage.driver.picture("main", "小鹊")
+    await stage.settled()
+
+    page = await opened(browser, stage)
+    photo = page.locator(".row.mine .photo")
+    await photo.wait_for()
+    await page.wait_for_function("document.querySelector('.photo').naturalWidth > 0")
+
+    assert await photo.evaluate("image => [image.naturalWidth, image.naturalHeight]") == [96, 96]
+    assert page.complaints == []
+
+
+async def test_the_accounts_menu_can_be_tapped(browser, stage):
+    below = [{"type": "click", "name": "联系", "key": "CALL"}]
+    menu = {
+        "button": [
+            {"type": "click", "name": "帮助", "key": "HELP"},
+            {"name": "更多", "sub_button": below},
+        ]
+    }
+    await stage.api("/cgi-bin/menu/create", await stage.token(), menu)
+    await stage.say()
+
+    page = await opened(browser, stage)
+    await page.click("#menu >> text=帮助")
+    await page.click("#menu >> text=更多")
+    await page.click("#menu >> text=联系")
+    await page.wait_for_selector(".note:has-text('CALL')")
+    events = [entry["text"] for entry in await stage.settled() if entry["kind"] == "event"]
+
+    assert events == ["CLICK HELP", "CLICK CALL"]
+    assert page.complaints == []
+
+
+async def test_a_menu_inside_the_chat_can_be_tapped(browser, stage):
+    said, token = await stage.say(), await stage.token()
+    menu = {"head_content": "满意吗", "list": [{"id": "1", "content": "满意"}]}
+    body = {"touser": said["openid"], "msgtype": "msgmenu", "msgmenu": menu}
+    await stage.api("/cgi-bin/message/custom/send", token, body)
+
+    page = await opened(browser, stage)
+    await page.click(".msgmenu .item")
+    await page.wait_for_selector(".row.mine .bubble:has-text('满意')")
+
+    assert (await stage.settled())[-1]["text"] == "满意"
+
+
+async def test_every_kind_of_account_can_be_chosen(browser, stage, bot_answer):
+    async def script(push):
+        answer = {"id": "s", "finish": True, "content": "我是机器人"}
+        return bot_answer(push, {"msgtype": "stream", "stream": answer})
+
+    stage.bot.script = script
+    page = await opened(browser, stage)
+    await page.wait_for_selector("#accounts li:nth-child(9)")
+    kinds = await page.locator("#accounts small").all_inner_texts()
+    await choose_account(page, stage, "robot")
+    await page.fill("#text", "你好")
+    await page.press("#text", "Enter")
+    await page.wait_for_selector(".row.theirs .bubble:has-text('我是机器人')")
+
+    assert {"小程序", "企业微信应用", "微信客服", "智能机器人"} <= {
+        kind.split(" · ")[0] for kind in kinds
+    }
+    assert await page.text_content(".path") == "流式回答"
+    assert page.complaints == []
+
+
+async def test_a_person_answers_on_the_page(browser, stage):
+    await stage.say()
+    await stage.driver.agent("main", "小鹊", "take")
+
+    page = await opened(browser, stage)
+    await page.fill("#agent-text", "我来帮您")
+    await page.press("#agent-text", "Enter")
+    await page.wait_for_selector(".row.theirs .bubble:has-text('我来帮您')")
+    await page.click("#agent-close")
+    await page.wait_for_selector("#agent", state="hidden")
+
+    assert page.complaints == []
+
+
+async def test_new_messages_do_not_close_an_open_menu(browser, stage):
+    below = [{"type": "click", "name": "联系", "key": "CALL"}]
+    menu = {"button": [{"name": "更多", "sub_button": below}]}
+    await stage.api("/cgi-bin/menu/create", await stage.token(), menu)
+    await stage.say()
+
+    page = await opened(browser, stage)
+    await page.click("#menu >> text=更多")
+    await stage.say("又一条")
+    await page.wait_for_selector(".row.mine >> nth=1")
+
+    assert await page.is_visible("#menu >> text=联系")

@@ -1,5 +1,6 @@
 """Bodies and queries of pushes, per mode (protocol reference 2)."""
 
+import json
 from urllib.parse import parse_qs
 
 import pytest
@@ -127,3 +128,50 @@ def test_a_badly_sealed_reply_is_refused(changes, reason):
 def test_a_reply_for_another_appid_is_refused():
     with pytest.raises(ValueError, match="for this appid"):
         opener(account("safe"), Cipher(KEY, "wx1"))(reply(Cipher(KEY, "wx2")))
+
+
+def test_the_old_key_is_used_when_asked():
+    """Bots must open both while the console's key is being changed."""
+    old = Cipher(KEY[::-1], "wx1")
+    sealed = seal(account("safe"), Cipher(KEY, "wx1"), FIELDS, "old_key", old)
+
+    assert parse(old.decrypt(sealed.encrypt)) == FIELDS
+
+
+def test_a_reply_may_use_either_key():
+    new, old = Cipher(KEY, "wx1"), Cipher(KEY[::-1], "wx1")
+
+    assert opener(account("safe"), new, old)(reply(old)) == b"<xml/>"
+
+
+def test_a_mini_program_may_have_json_beside_the_ciphertext():
+    mini = AccountSettings(
+        id="a",
+        appid="wx1",
+        token="bridge_token",
+        aes_key=KEY,
+        kind="miniprogram",
+        mode="compat",
+        format="json",
+    )
+    sealed = seal(mini, Cipher(KEY, "wx1"), FIELDS, "")
+    tree = json.loads(sealed.body)
+
+    assert sealed.content_type == "application/json"
+    assert tree == {**FIELDS, "Encrypt": sealed.encrypt}
+
+
+@pytest.mark.parametrize("fault", ["unknown_fields", "split_cdata"])
+def test_strange_pushes_still_parse(fault):
+    tree = parse(sealed_in("plain", fault).body)
+
+    assert tree["Content"].startswith("你好")
+    assert fault != "split_cdata" or "]]>" in tree["Content"]
+
+
+def test_an_external_entity_is_declared():
+    body = sealed_in("plain", "external_entity").body
+
+    assert b"SYSTEM" in body
+    with pytest.raises(ValueError, match="document type"):
+        parse(body)

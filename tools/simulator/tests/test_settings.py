@@ -55,3 +55,39 @@ def test_the_original_id_is_derived_from_the_appid():
     account = AccountSettings(id="a", appid="wx0123456789abcdef", token="bridge")
 
     assert account.gh_id == "gh_456789abcdef"
+
+
+def test_an_app_a_desk_and_a_bot_may_share_a_company(tmp_path):
+    key = 'aes_key = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"\n'
+    kinds = ("wecom", "wecom_kf", "wecom_bot")
+    text = "".join(
+        ACCOUNT.format(id=kind, appid="ww1") + f'kind = "{kind}"\n' + key for kind in kinds
+    )
+
+    accounts = read(written(tmp_path, text)).accounts
+
+    assert [account.receive_id for account in accounts] == ["ww1", "ww1", ""]
+    assert {account.sealing for account in accounts} == {"safe"}
+    assert accounts[1].kfid == "wk_wecom_kf"
+
+
+@pytest.mark.parametrize(
+    ("kind", "same", "message"),
+    [
+        ("wecom", "agent_id = 7", "agent_id"),
+        ("wecom_kf", 'open_kfid = "wk1"', "open_kfid"),
+    ],
+)
+def test_two_wecom_accounts_need_to_differ(tmp_path, kind, same, message):
+    key = 'aes_key = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"\n'
+    text = "".join(
+        ACCOUNT.format(id=name, appid="ww1") + f'kind = "{kind}"\n{same}\n{key}' for name in "ab"
+    )
+
+    with pytest.raises(ValueError, match=message):
+        read(written(tmp_path, text))
+
+
+def test_wecom_always_needs_a_key(tmp_path):
+    with pytest.raises(ValueError, match="wecom_bot needs a 43-character key"):
+        read(written(tmp_path, ACCOUNT.format(id="a", appid="x") + 'kind = "wecom_bot"\n'))

@@ -36,6 +36,8 @@ VERDICT = "queqiao.verdict"
 ACCOUNT = "queqiao.account"
 PLAN = "queqiao.plan"
 VIA = "queqiao.via"
+PERSONA = "queqiao.persona"
+HANDED = "queqiao.handed"
 DELIVERY_ATTEMPT = "messaging.nats.delivery_count"
 QUEUE_MS = "queqiao.queue_ms"
 
@@ -53,6 +55,7 @@ PROCESSED = Histogram(
 )
 PUBLISHED = Counter("queqiao_published_total", "Events published, by hop.", ["hop"])
 BUSY = Gauge("queqiao_busy_slots", "Events being handled now.", ["consumer"])
+DEGRADED = Gauge("queqiao_degraded", "1 while the service works in this mode.", ["mode"])
 BURIED = Counter("queqiao_dead_letters_total", "Events given up.", ["consumer"])
 
 
@@ -219,6 +222,16 @@ def note(attributes: Mapping[str, AttributeValue]) -> None:
         span.set_attributes(attributes)
 
 
+NOISY = (
+    "httpcore",
+    "httpcore2",
+    "httpx",
+    "httpx2",
+    "nats",
+    "opentelemetry",
+    "uvicorn.access",
+    "uvicorn.error",
+)
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
 
@@ -261,5 +274,5 @@ def _set_up_logs(service: str) -> None:
         force=True,
     )
     # Their lines carry addresses with tokens in the query, or repeat what our own lines say.
-    for noisy in ("httpx", "httpcore", "uvicorn.access", "uvicorn.error", "nats", "opentelemetry"):
+    for noisy in NOISY:
         logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -438,7 +438,7 @@ DISPLAYS = Bucket(
     key="<account>.<msgid>",
     keeps="the answer so far of an AI bot, for the platform that asks for it again and again",
     ttl=900.0,
-    written_by=("egress",),
+    written_by=("ingress", "egress"),
 )
 CURSORS = Bucket(
     name="cursors",

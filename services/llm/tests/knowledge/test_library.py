@@ -109,6 +109,23 @@ async def test_what_could_not_be_fetched_is_fetched_the_next_time():
     assert len(library) == 3
 
 
+async def test_one_that_cannot_be_fetched_keeps_no_other_out(objects):
+    await put(objects, "faq/a.csv", document())
+    await put(objects, "faq/b.csv", document(chunks={"怎么换货": "联系客服。"}))
+    library, get = Library(objects, Asking(), collections=["faq"]), objects.get
+
+    async def broken(key):
+        if key == "faq/a.csv":
+            raise BrokerUnavailable("the digest does not match")
+        return await get(key)
+
+    objects.get = broken
+    with pytest.raises(BrokerUnavailable):
+        await library.refresh()
+
+    assert await found(library, "怎么换货") == ["怎么换货"]
+
+
 async def test_a_document_that_changes_while_it_is_fetched_is_fetched_again(objects):
     await put(objects, "faq/a.csv", document())
     library = Library(objects, Asking(), collections=["faq"])

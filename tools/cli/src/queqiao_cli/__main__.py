@@ -11,8 +11,19 @@ from typing import Any
 from queqiao_common.errors import QueqiaoError, SettingsError
 from queqiao_common.settings import environment
 from queqiao_common.topology import SERVICES
+from queqiao_simulator.replay import SIMULATOR
 
-from queqiao_cli import cache, checking, conversations, dead, menus, running, topology, usage
+from queqiao_cli import (
+    cache,
+    checking,
+    conversations,
+    dead,
+    menus,
+    replaying,
+    running,
+    topology,
+    usage,
+)
 from queqiao_cli.knowledge import commands as knowledge
 from queqiao_cli.plan import PORTS, PlanError
 from queqiao_cli.terminal import complain
@@ -99,6 +110,13 @@ USAGE = (
     _takes("--by", choices=usage.GROUPS, default="account", help="default: account"),
     _takes("--json", action="store_true", help="for machines"),
 )
+REPLAY = (
+    _takes("--speed", metavar="X", type=replaying.speed, default=1.0,
+           help="times the original; 0: without pauses (default: 1)"),
+    _takes("--to", metavar="URL", default=SIMULATOR,
+           help=f"of a simulator, or with --exactly of a callback (default: {SIMULATOR})"),
+    _takes("--exactly", action="store_true", help="the bytes as they were recorded"),
+)  # fmt: skip
 YES = _takes("--yes", action="store_true", help="do it; otherwise it is only counted")
 
 COMMANDS = (
@@ -127,6 +145,7 @@ COMMANDS = (
             (MENU_ACCOUNT, MENU, YES, CONFIG)),
     Command("menu import", menus.import_, "write the menu that users see as a file",
             (MENU_ACCOUNT, MENU, CONFIG)),
+    Command("replay", replaying.run, "play recorded pushes again", (FILE, *REPLAY)),
     Command("usage", usage.show, "print what answers took and cost", (*USAGE, CONFIG)),
     Command("warm", cache.warm, "keep answers before anybody asks",
             (FILE, ACCOUNT, PIN, CONFIG)),

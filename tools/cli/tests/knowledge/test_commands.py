@@ -2,9 +2,11 @@
 
 import argparse
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import httpx
 import pytest
 from queqiao_cli.knowledge import commands
 from queqiao_cli.knowledge.stored import digests
@@ -12,8 +14,9 @@ from queqiao_common import provision
 from queqiao_common.bus import Bus, connect
 from queqiao_common.errors import PermanentError, SettingsError
 from queqiao_common.follow import Follower
+from queqiao_common.knowledge import decode_document
 from queqiao_common.objects import JetStreamObjects
-from queqiao_common.settings import Nats
+from queqiao_common.settings import Nats, load
 from queqiao_common.testing import eventually
 from queqiao_common.topology import DAY, KNOWLEDGE
 from queqiao_llm.knowledge.asking import Asking
@@ -165,6 +168,26 @@ async def test_calls_that_cannot_be_meant_are_refused(bus, options, folder, tmp_
         await commands.add(options(paths=[tmp_path / "nothing"]))
     with pytest.raises(SettingsError, match="qdrant_url"):
         await commands.sync(options())
+
+
+async def test_vectors_are_kept_beside_the_chunks(bus, options, folder, tmp_path):
+    with (tmp_path / "queqiao.toml").open("a") as more:
+        more.write('[routes]\ndefault = ["m"]\n[knowledge]\nembed = "m"\n')
+    asked = []
+
+    def embed(request):
+        asked.extend(json.loads(request.content)["input"])
+        vectors = [{"index": at, "embedding": [3.0, 4.0]} for at in range(len(asked))]
+        return httpx.Response(200, json={"data": vectors})
+
+    http = httpx.AsyncClient(transport=httpx.MockTransport(embed))
+    shelf = commands.Shelf(load(options().config), bus, http)
+    await shelf.add(folder / "常见问题.csv", "faq", None)
+
+    stored = await JetStreamObjects(bus, KNOWLEDGE).get("faq/常见问题.csv")
+    document = decode_document(stored)
+    assert (document.embed, document.dimensions, len(document.vectors)) == ("m", 2, 8)
+    assert asked[0] == "退款多久到账\n三个工作日内原路退回。"
 
 
 async def test_a_replica_hears_of_a_change_from_the_broker(bus, options, folder):

@@ -11,10 +11,12 @@ from fastapi import FastAPI, Request, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.types import ExceptionHandler, Scope
 
-from queqiao_simulator import api, control
+from queqiao_simulator import api, control, surroundings
 from queqiao_simulator.accounts import UnknownError
 from queqiao_simulator.clock import Clock
+from queqiao_simulator.faults import Fault
 from queqiao_simulator.observer import Observer
+from queqiao_simulator.refusals import Refused
 from queqiao_simulator.settings import Settings
 from queqiao_simulator.world import World
 
@@ -31,14 +33,19 @@ PAGE_HEADERS = {
 
 
 def create_app(
-    settings: Settings, clock: Clock | None = None, observers: Sequence[Observer] = ()
+    settings: Settings,
+    clock: Clock | None = None,
+    observers: Sequence[Observer] = (),
+    faults: Sequence[Fault] = (),
 ) -> FastAPI:
-    """Build the simulator. Each call builds a world of its own."""
+    """Build the simulator. Each call builds a world of its own; a reset keeps these faults."""
     app = FastAPI(lifespan=_lifespan, docs_url=None, redoc_url=None, openapi_url=None)
-    world = app.state.world = World(settings, clock or Clock())
+    world = app.state.world = World(settings, clock or Clock(), tuple(faults))
     app.state.observers = observers
     app.add_exception_handler(UnknownError, _refusal(404))
     app.add_exception_handler(msgspec.DecodeError, _refusal(400))
+    app.add_exception_handler(Refused, _refusal(400))
+    app.include_router(surroundings.routes(world))
     app.include_router(api.routes(world))
     app.include_router(control.routes(world))
     app.mount("/", _Page(directory=PAGE, html=True))
@@ -57,7 +64,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     for task in watching:
         task.cancel()
     await asyncio.gather(*watching, return_exceptions=True)
+    world.timers.clear()
     await world.pusher.close()
+    world.record_to(None)
 
 
 def _report(watching: asyncio.Task[None]) -> None:

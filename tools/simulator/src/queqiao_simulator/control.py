@@ -13,17 +13,23 @@ from fastapi.responses import StreamingResponse
 from msgspec import Meta, Struct, field
 from msgspec.json import decode
 
-from queqiao_simulator import faults, views
+from queqiao_simulator import acting, faults, stagecraft, views
 from queqiao_simulator.accounts import Conversation, UnknownError
-from queqiao_simulator.transcript import Observation, Push
-from queqiao_simulator.world import Call, World
+from queqiao_simulator.transcript import Call, Observation, Push
+from queqiao_simulator.world import World
+from queqiao_simulator.writings import VOICE_SECONDS, Writing
 
 Query: TypeAlias = Mapping[str, str]
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 BY_ID = attrgetter("id")
 HEARTBEAT_SECONDS = 15.0
-RESERVED = frozenset({"account", "user", "text", "msgid", "kind", "event", "event_key"})
+RESERVED = frozenset(
+    {
+        "account", "user", "text", "msgid", "kind", "event", "event_key", "file", "seconds",
+        "chatid",
+    }
+)  # fmt: skip
 
 
 class Act(Struct):
@@ -39,6 +45,9 @@ class Say(Act):
     text: str = ""
     kind: str = "text"
     msgid: Annotated[int, Meta(ge=1)] | Annotated[str, Meta(pattern="^[0-9]{1,19}$")] | None = None
+    file: Annotated[bytes | None, Meta(description="base64: a picture, a sound")] = None
+    seconds: Annotated[float, Meta(gt=0, le=60, description="of a sound")] = VOICE_SECONDS
+    chatid: Annotated[str, Meta(description="an AI bot's group chat")] = ""
 
 
 class Happen(Act):
@@ -46,6 +55,7 @@ class Happen(Act):
 
     event: str
     event_key: str | None = None
+    chatid: Annotated[str, Meta(description="an AI bot's group chat")] = ""
 
 
 class UserPatch(Act):
@@ -96,11 +106,16 @@ def say(world: World, given: dict[str, Any]) -> dict[str, Any]:
     act = msgspec.convert(given, Say)
     account = world.account(act.account)
     chat = account.conversation(act.user)
-    fields = _elements(given)
-    if act.kind == "text":
-        fields = {"Content": act.text, **fields}
-    msgid = None if act.msgid is None else str(act.msgid)
-    push = world.say(account, chat, act.kind, fields, msgid)
+    writing = Writing(
+        kind=act.kind,
+        text=act.text,
+        fields=_elements(given),
+        msgid=None if act.msgid is None else str(act.msgid),
+        file=act.file,
+        seconds=act.seconds,
+        chatid=act.chatid,
+    )
+    push = acting.write(world, account, chat, writing)
     return {"msgid": push.msgid, "openid": chat.openid}
 
 
@@ -109,7 +124,8 @@ def happen(world: World, given: dict[str, Any]) -> dict[str, Any]:
     act = msgspec.convert(given, Happen)
     account = world.account(act.account)
     chat = account.conversation(act.user)
-    push = world.happen(account, chat, act.event, act.event_key, _elements(given))
+    fields = _elements(given)
+    push = acting.happen(world, account, chat, act.event, act.event_key, fields, act.chatid)
     return {"push": push.id, "openid": chat.openid}
 
 
@@ -164,11 +180,16 @@ async def verify(world: World, given: Named) -> list[dict[str, Any]]:
 
 def advance(world: World, given: Advance) -> dict[str, float]:
     """Let the platform's time pass."""
-    return {"now": world.clock.advance(given.advance)}
+    now = world.clock.advance(given.advance)
+    world.timers.wake()
+    return {"now": now}
 
 
 async def settle(world: World, given: Patience) -> dict[str, int]:
-    """Wait until nothing is in flight, or `timeout` seconds; answers what still is."""
+    """Wait until nothing is in flight, or `timeout` seconds; answers what still is.
+
+    What is due later by the platform's clock (a finish event) is not waited for.
+    """
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(given.timeout):
             await world.pusher.until_settled()
@@ -224,7 +245,7 @@ def set_callbacks(world: World, given: Callbacks) -> dict[str, Any]:
 
 
 def set_faults(world: World, body: bytes) -> list[faults.Fault]:
-    """Replace the faults in force."""
+    """Replace the faults in force, by rules in JSON or a file of rules in TOML."""
     world.faults.replace(faults.decode(body))
     return world.faults.listed()
 
@@ -264,6 +285,7 @@ ACTIONS: list[tuple[str, str, Acting]] = [
     ("PUT", "/users", lambda world, body: patch_user(world, decode(body, type=UserPatch))),
     ("PUT", "/callbacks", lambda world, body: set_callbacks(world, decode(body, type=Callbacks))),
     ("PUT", "/faults", set_faults),
+    *stagecraft.ACTIONS,
 ]
 
 READINGS: dict[str, Reading] = {
@@ -275,6 +297,7 @@ READINGS: dict[str, Reading] = {
     "/conversation": conversation,
     "/transcript": transcript,
     "/pushes": pushes,
+    **stagecraft.READINGS,
 }
 
 
@@ -296,6 +319,8 @@ def routes(world: World) -> APIRouter:
 
 def _acting(world: World, act: Acting) -> Endpoint:
     async def endpoint(request: Request) -> Response:
+        if not world.settings.public_url:
+            world.base_url = str(request.base_url).rstrip("/")
         result = act(world, await request.body())
         return _json(await result if inspect.isawaitable(result) else result)
 

@@ -1,4 +1,4 @@
-"""What the platform writes: the XML of a push and its encrypted envelope. Pure.
+"""What the platform writes: the XML or JSON of a push and its encrypted envelope. Pure.
 
 Source: protocol reference 2.1, 2.2, 3. A push is a mapping of element names; text becomes CDATA,
 numbers stay bare, a mapping or a list nests.
@@ -8,22 +8,23 @@ from collections.abc import Mapping
 from typing import TypeAlias
 from xml.sax.saxutils import escape
 
+import msgspec
+
 Value: TypeAlias = "str | int | float | Mapping[str, Value] | list[Value]"
 Fields: TypeAlias = Mapping[str, Value]
 
 DEFAULTS: Mapping[str, Fields] = {
     "text": {"Content": ""},
-    "image": {"PicUrl": "http://cdn.simulator.local/picture.jpg", "MediaId": "simulated-image"},
-    "voice": {
-        "MediaId": "simulated-voice",
-        "Format": "amr",
-        "Recognition": "",
-        "MediaId16K": "simulated-voice-16k",
-    },
-    "video": {"MediaId": "simulated-video", "ThumbMediaId": "simulated-thumb"},
-    "shortvideo": {"MediaId": "simulated-video", "ThumbMediaId": "simulated-thumb"},
+    # Media are made by `acting`; these are for a test that names its own.
+    "image": {"PicUrl": "http://cdn.simulator.local/picture.jpg"},
+    "voice": {"Format": "amr"},
     "location": {"Location_X": 30.27, "Location_Y": 120.15, "Scale": 16, "Label": "西湖"},
     "link": {"Title": "标题", "Description": "摘要", "Url": "https://simulator.local/link"},
+    "miniprogrampage": {
+        "Title": "卡片",
+        "AppId": "wx0000000000000000",
+        "PagePath": "pages/index",
+    },
 }
 
 
@@ -41,6 +42,11 @@ def event(name: str, key: str | None, fields: Fields) -> dict[str, Value]:
 def render(fields: Fields) -> bytes:
     """One `<xml>` document, UTF-8, without a declaration, as the platform sends it."""
     return f"<xml>{_elements(fields)}</xml>".encode()
+
+
+def render_json(fields: Fields) -> bytes:
+    """The same push as a Mini Program with the format JSON receives it."""
+    return msgspec.json.encode(fields)
 
 
 def cdata(text: str) -> str:

@@ -8,9 +8,10 @@ the simulator as an `Observer`, as `nats_observer` does.
 from collections.abc import Callable
 from typing import Protocol, TypeAlias
 
+from queqiao_wechat.aibot import BotMessage, bot_dedupe_key, parse_bot_push
 from queqiao_wechat.messages import MessageError, dedupe_key, parse_message
 
-from queqiao_simulator.envelope import Fields, render
+from queqiao_simulator.envelope import Fields, render, render_json
 from queqiao_simulator.transcript import Observation
 
 IDENTITY = (
@@ -40,3 +41,9 @@ def key_of(push: Fields) -> str:
         )
     except MessageError:  # a field of the control API that no XML can hold
         return ""
+
+
+def key_of_question(push: Fields) -> str:
+    """The same for what a user asks an AI bot: its `bot_dedupe_key`, or nothing."""
+    question = parse_bot_push(render_json(push))
+    return bot_dedupe_key(question) if isinstance(question, BotMessage) else ""

@@ -4,34 +4,27 @@ Source: protocol reference 4.1, 13 (rules 2 to 6).
 """
 
 import asyncio
+import contextlib
 import secrets
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from msgspec import Struct
-
-from queqiao_simulator import answers, sealing
-from queqiao_simulator.accounts import Account, Conversation
-from queqiao_simulator.answers import Ack, Answer, Expected, Invalid, Reply
+from queqiao_simulator import judging, sealing
+from queqiao_simulator.accounts import Account
+from queqiao_simulator.answers import Ack, Answer, Invalid, Reply
 from queqiao_simulator.clock import Clock
-from queqiao_simulator.envelope import Fields
-from queqiao_simulator.settings import PushRules
-from queqiao_simulator.transcript import Delivery, Outcome, Push, Result
-from queqiao_simulator.wire import Broken, HttpAnswer, Wire, request
+from queqiao_simulator.faults import Fault
+from queqiao_simulator.judging import Job
+from queqiao_simulator.settings import PushRules, Settings
+from queqiao_simulator.transcript import Delivery, Outcome, Result
+from queqiao_simulator.wire import WHOLE, Broken, HttpAnswer, Pace, Wire, request
 
 LATENCIES = 20_000  # remembered for the statistics
-
-
-class Job(Struct, frozen=True):
-    """A push to deliver: its record, what it says, and the replicas to try in turn."""
-
-    push: Push
-    account: Account
-    conversation: Conversation
-    fields: Fields
-    callbacks: Iterator[str]
+HELD_SECONDS = 1.0  # a push out of order waits no longer for the next one
+SLOW_SECONDS = 0.5
+SEGMENTS = 8
 
 
 Attempt: TypeAlias = tuple[Outcome, Answer | None]
@@ -57,9 +50,11 @@ def pause_before_next(outcome: Outcome, rules: PushRules) -> float | None:
             return None
 
 
-def classify(answer: HttpAnswer, judge: Callable[[bytes], Answer]) -> Attempt:
-    """Name what a complete HTTP answer means."""
-    if answer.status >= 500:
+def classify(
+    answer: HttpAnswer, judge: Callable[[bytes], Answer], *, only_200: bool = False
+) -> Attempt:
+    """Name what a complete HTTP answer means; WeCom (`only_200`) repeats whatever is not 200."""
+    if answer.status >= 500 or (only_200 and answer.status != 200):
         return "server_error", Invalid(f"HTTP {answer.status}")
     if answer.status != 200:
         return "invalid", Invalid(f"HTTP {answer.status}")
@@ -106,12 +101,14 @@ class Pusher:
     """Delivers pushes in the background."""
 
     def __init__(
-        self, rules: PushRules, clock: Clock, settled: Settled, progressed: Progressed
+        self, settings: Settings, clock: Clock, settled: Settled, progressed: Progressed
     ) -> None:
         self.outcomes: Counter[str] = Counter()
         self.latencies: deque[float] = deque(maxlen=LATENCIES)
-        self._rules = rules
+        self._settings = settings
+        self._rules = rules = settings.push
         self._clock = clock
+        self._held: dict[str, asyncio.Event] = {}
         self._settled = settled
         self._progressed = progressed
         self._wire = Wire(rules.connect_timeout)
@@ -126,9 +123,10 @@ class Pusher:
 
     def start(self, job: Job) -> None:
         """Deliver a push, soon and in the background."""
-        self._background(asyncio.create_task(self._run(job)))
+        self.background(asyncio.create_task(self._run(job)))
 
-    def _background(self, task: asyncio.Task[Any]) -> None:
+    def background(self, task: asyncio.Task[Any]) -> None:
+        """Count a task as in flight until it ends."""
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -144,6 +142,11 @@ class Pusher:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._wire.close()
 
+    def is_suspended(self, account: str) -> bool:
+        """Whether MarkFail has stopped the pushes of an account."""
+        marks = self._mark_fail.get(account)
+        return marks is not None and marks.is_suspended(self._clock.now())
+
     async def verify(self, account: Account, url: str, *, right: bool) -> tuple[bool, str]:
         """Ask a callback to prove itself; answers whether it did, and what it said.
 
@@ -152,11 +155,17 @@ class Pusher:
         echo = secrets.token_hex(10)
         now, nonce = self._clock.now(), _nonce()
         query = sealing.verification(
-            account.settings, now=now, nonce=nonce, echostr=echo, right=right
+            account.settings,
+            now=now,
+            nonce=nonce,
+            echostr=echo,
+            right=right,
+            cipher=account.cipher,
         )
+        wecom, rules = account.settings.is_wecom, self._rules
+        timeout = self._settings.wecom.echo_timeout if wecom else rules.answer_timeout
         try:
-            data = request("GET", url, query)
-            answer = await self._wire.exchange(url, data, self._rules.answer_timeout)
+            answer = await self._wire.exchange(url, request("GET", url, query), timeout)
         except (Broken, ValueError) as error:
             return False, str(error)
         echoed = answer.status == 200 and answer.body == echo.encode()
@@ -165,52 +174,76 @@ class Pusher:
 
     async def _run(self, job: Job) -> None:
         async with self._room:
+            await self._in_order(job)
             started = time.perf_counter()
             answer = await self._deliver_until_settled(job)
             job.push.ms = _ms_since(started)
             self._settled(job, answer)
+
+    async def _in_order(self, job: Job) -> None:
+        """Let the user's next push overtake this one, where a fault wants it."""
+        user = f"{job.push.account}/{job.push.openid}"
+        if job.fault_kind != "out_of_order":
+            return
+        overtaken = self._held[user] = asyncio.Event()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_seconds(job.fault, HELD_SECONDS)):
+                await overtaken.wait()
+        if self._held.get(user) is overtaken:
+            del self._held[user]
 
     async def _deliver_until_settled(self, job: Job) -> Answer | None:
         marks = self._mark_fail.setdefault(job.push.account, MarkFail(self._rules))
         if marks.is_suspended(self._clock.now()):
             job.push.result = "suspended"
             return Invalid("pushes are suspended (MarkFail)")
-        account, fault = job.account, job.push.fault
-        sealed = sealing.seal(account.settings, account.cipher, job.fields, fault)
-        for number in range(1, self._rules.deliveries + 1):
+        sealed = self.seal(job)
+        last = min(self._rules.deliveries, job.attempts)
+        for number in range(1, last + 1):
             outcome, answer = await self._attempt(job, sealed, number)
             pause = pause_before_next(outcome, self._rules)
             if outcome not in RESULTS or outcome == "invalid":
                 marks.failed(self._clock.now())
-            if pause is None or number == self._rules.deliveries:
+            if pause is None or number == last:
                 job.push.result = RESULTS.get(outcome, "failed")
                 return answer
             await asyncio.sleep(pause)
         return None
 
+    @staticmethod
+    def seal(job: Job) -> sealing.Sealed:
+        """Write the body of a push."""
+        account = job.account
+        return sealing.seal(
+            account.settings, account.cipher, job.fields, job.fault_kind, account.previous_cipher
+        )
+
     async def _attempt(self, job: Job, sealed: sealing.Sealed, number: int) -> Attempt:
-        if job.push.fault == "duplicate" and number == 1:
+        if job.fault_kind == "duplicate" and number == 1:
             return await self._twice(job, sealed, number)
-        return await self._deliver(job, sealed, number)
+        return await self.deliver(job, sealed, number)
 
     async def _twice(self, job: Job, sealed: sealing.Sealed, number: int) -> Attempt:
         """Deliver two at once; a reply is shown when it comes, whatever the other still does."""
-        deliveries = {asyncio.create_task(self._deliver(job, sealed, number)) for _ in range(2)}
+        deliveries = {asyncio.create_task(self.deliver(job, sealed, number)) for _ in range(2)}
         attempts: list[Attempt] = []
         for finished in asyncio.as_completed(deliveries):
             attempts.append(await finished)
             if attempts[-1][0] == "reply":
                 break
         for task in deliveries:
-            self._background(task)
+            self.background(task)
         return best(attempts)
 
-    async def _deliver(self, job: Job, sealed: sealing.Sealed, number: int) -> Attempt:
+    async def deliver(self, job: Job, sealed: sealing.Sealed, number: int) -> Attempt:
+        """Post a push once, and record how it went."""
         now = self._clock.now()
         url = next(job.callbacks, "")
         delivery = Delivery(number=number, url=url, at=round(now, 3))
         job.push.deliveries.append(delivery)
         self._progressed(job)
+        if overtaken := self._held.get(f"{job.push.account}/{job.push.openid}"):
+            overtaken.set()
         started = time.perf_counter()
         try:
             answer = await self._post(job, sealed, url, now)
@@ -218,7 +251,11 @@ class Pusher:
             attempt: Attempt = broken.failure, Invalid(str(broken))
         else:
             delivery.status = answer.status
-            attempt = classify(answer, lambda body: _judge(job, body))
+            attempt = classify(
+                answer,
+                lambda body: judging.judge(job, body, now, self._settings),
+                only_200=job.account.settings.is_wecom,
+            )
         delivery.ms = _ms_since(started)
         delivery.outcome = attempt[0]
         delivery.reason = attempt[1].reason if isinstance(attempt[1], Invalid) else ""
@@ -232,15 +269,22 @@ class Pusher:
             job.account.settings,
             sealed,
             job.conversation.openid,
-            now=now,
-            nonce=_nonce(),
-            fault=job.push.fault,
+            now=job.push.at if self._rules.reuse_nonce else now,
+            nonce=job.nonce if self._rules.reuse_nonce else _nonce(),
+            fault=job.fault_kind,
         )
         try:
-            data = request("POST", url, query, sealed.body)
+            data = request(
+                "POST",
+                url,
+                query,
+                sealed.body,
+                content_type=sealed.content_type,
+                chunked=job.fault_kind == "chunked_body",
+            )
         except ValueError as error:
             raise Broken("refused", str(error) if url else "no callback is configured") from error
-        return await self._wire.exchange(url, data, self._rules.answer_timeout)
+        return await self._wire.exchange(url, data, self._rules.answer_timeout, _pace(job))
 
 
 RESULTS: dict[Outcome, Result] = {
@@ -248,14 +292,18 @@ RESULTS: dict[Outcome, Result] = {
 }  # fmt: skip
 
 
-def _judge(job: Job, body: bytes) -> Answer:
-    account = job.account.settings
-    return answers.judge(
-        body,
-        Expected(job.conversation.openid, account.gh_id),
-        sealing.opener(account, job.account.cipher),
-        sealed=account.mode == "safe",
-    )
+def _pace(job: Job) -> Pace:
+    match job.fault_kind:
+        case "slow_body":
+            return Pace(SEGMENTS, _seconds(job.fault, SLOW_SECONDS))
+        case "split_body":
+            return Pace(SEGMENTS)
+        case _:
+            return WHOLE
+
+
+def _seconds(fault: Fault | None, default: float) -> float:
+    return fault.seconds if fault is not None and fault.seconds else default
 
 
 def _nonce() -> str:

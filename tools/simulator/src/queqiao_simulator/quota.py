@@ -14,7 +14,10 @@ OK = 0
 WINDOW_CLOSED = 45015
 COUNT_USED = 45047
 
-OPENING_EVENTS = frozenset({"click", "scancode_push", "scancode_waitmsg", "subscribe", "scan"})
+OPENING_EVENTS = frozenset(
+    {"click", "scancode_push", "scancode_waitmsg", "subscribe", "scan", "msgmenu"}
+)
+ENTERING = "user_enter_tempsession"
 
 
 class Grant(Struct, frozen=True):
@@ -25,10 +28,14 @@ class Grant(Struct, frozen=True):
 
 
 class Window(Struct, frozen=True):
-    """What one account may send to one user: the two kinds of trigger count separately."""
+    """What one account may send to one user: the two kinds of trigger count separately.
+
+    `event_size` is what the last event had allowed: entering a Mini Program's chat allows less.
+    """
 
     by_message: Grant = Grant()
     by_event: Grant = Grant()
+    event_size: int = 0
 
 
 CLOSED = Window()
@@ -45,8 +52,14 @@ def on_event(event: str, now: float, rules: QuotaRules, window: Window = CLOSED)
     if name == "unsubscribe":
         return CLOSED
     if name in OPENING_EVENTS:
-        return replace(window, by_event=Grant(rules.event_count, now + rules.event_window))
+        return _opened(window, rules.event_count, now + rules.event_window)
+    if name == ENTERING:
+        return _opened(window, rules.enter_count, now + rules.event_window)
     return window
+
+
+def _opened(window: Window, count: int, until: float) -> Window:
+    return replace(window, by_event=Grant(count, until), event_size=count)
 
 
 def spend(window: Window, now: float) -> tuple[int, Window]:
@@ -60,7 +73,8 @@ def spend(window: Window, now: float) -> tuple[int, Window]:
         return WINDOW_CLOSED, window
     if not any(grant.left for grant in open_grants):
         return COUNT_USED, window
-    return OK, Window(_less(window.by_message), _less(window.by_event))
+    less = replace(window, by_message=_less(window.by_message), by_event=_less(window.by_event))
+    return OK, less
 
 
 def _less(grant: Grant) -> Grant:
@@ -82,7 +96,7 @@ class Allowance(Struct, frozen=True):
 
 def allowance(window: Window, now: float, rules: QuotaRules) -> Allowance:
     """Sum up what is open now; nothing open: 0 of 0."""
-    sizes = ((window.by_message, rules.message_count), (window.by_event, rules.event_count))
+    sizes = ((window.by_message, rules.message_count), (window.by_event, window.event_size))
     parts = [(grant.left, size, grant.until) for grant, size in sizes if grant.until > now]
     left, of, closes_at = max(parts, default=(0, 0, None))
     return Allowance(left, of, closes_at)

@@ -4,16 +4,22 @@ Source: protocol reference 6.1 to 6.3, 13 (rules 11 and 12). Numbers are WeChat'
 """
 
 import re
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import msgspec
 from msgspec import Struct, field
 
 from queqiao_simulator.accounts import Conversation
-from queqiao_simulator.settings import SendRules
+from queqiao_simulator.refusals import Refused
+from queqiao_simulator.settings import Kind, SendRules
+
+HasMedium: TypeAlias = Callable[[object, str], bool]
+"""Whether a medium of this id exists for messages of this kind."""
 
 
 class _MenuItem(Struct):
+    id: str | int = ""
     content: str = ""
 
 
@@ -25,31 +31,26 @@ class _Menu(Struct):
 
 class _Article(Struct):
     title: str = ""
+    description: str = ""
     url: str = ""
+    picurl: str | None = ""
 
 
 class _News(Struct):
     articles: tuple[_Article, ...] = ()
 
 
+IDS = ("media_id", "article_id", "card_id")
 ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*\\u(?!00[0-7])[0-9a-fA-F]{4}")
 
 
-class Refused(Exception):  # noqa: N818 - WeChat refuses, nothing is wrong here
-    """WeChat's answer is an errcode."""
-
-    def __init__(self, errcode: int, why: str = "") -> None:
-        super().__init__(errcode, why)
-        self.errcode = errcode
-        self.why = why
-
-
 class Outgoing(Struct, frozen=True):
-    """A customer-service message, as the user will see it."""
+    """A customer-service message, as the user will see it; `content` is more than text."""
 
     kind: str
     text: str
     is_ai: bool
+    content: dict[str, Any] = field(default_factory=dict)
 
 
 def decode(body: bytes) -> dict[str, Any]:
@@ -83,14 +84,21 @@ def reachable(chat: Conversation | None) -> Conversation:
     return chat
 
 
-def outgoing(call: dict[str, Any], body: bytes, rules: SendRules) -> Outgoing:
-    """Read the message of `/cgi-bin/message/custom/send`.
+def outgoing(
+    call: dict[str, Any],
+    body: bytes,
+    rules: SendRules,
+    *,
+    account: Kind = "service",
+    has_medium: HasMedium | None = None,
+) -> Outgoing:
+    """Read the message of `/cgi-bin/message/custom/send` of an account of this kind.
 
     Raises:
-        Refused: 40008, 40033, 44004, 45002, 45008 or 47001.
+        Refused: 40007, 40008, 40033, 44004, 45002, 45008 or 47001.
     """
     kind = call.get("msgtype")
-    if not isinstance(kind, str) or kind not in READERS:
+    if not isinstance(kind, str) or kind not in kinds_of(account):
         raise Refused(40008)
     content = call.get(kind)
     if not isinstance(content, dict):
@@ -99,12 +107,29 @@ def outgoing(call: dict[str, Any], body: bytes, rules: SendRules) -> Outgoing:
         raise Refused(40033, "send UTF-8, not \\u escapes")
     try:
         text = READERS[kind](content)
+        more = CONTENTS.get(kind, _media_id)(content)
     except msgspec.ValidationError as error:
         raise Refused(47001, str(error)) from error
     size = len(text.encode())
     if kind == "text" and size > rules.text_limit_bytes:
         raise Refused(45002, f"{size} bytes, at most {rules.text_limit_bytes}")
-    return Outgoing(kind, text, is_ai=_is_ai(call))
+    if has_medium is not None:
+        _check_media(kind, content, has_medium)
+    agent = (call.get("customservice") or {}).get("kf_account")
+    if agent:
+        more["agent"] = str(agent)
+    return Outgoing(kind, text, _is_ai(call), more)
+
+
+def kinds_of(account: Kind) -> frozenset[str]:
+    """The msgtypes that an account of this kind may send."""
+    return OF_MINI_PROGRAM if account == "miniprogram" else OF_OFFICIAL_ACCOUNT
+
+
+def _check_media(kind: str, content: dict[str, Any], has_medium: HasMedium) -> None:
+    for name, stored in MEDIA.get(kind, ()):
+        if not has_medium(content.get(name), stored):
+            raise Refused(40007, name)
 
 
 def typing(command: object, chat: Conversation, now: float, rules: SendRules) -> float:
@@ -150,16 +175,74 @@ def _news(content: dict[str, Any]) -> str:
 
 
 def _material(content: dict[str, Any]) -> str:
-    for name in ("title", "media_id", "article_id", "card_id"):
-        if content.get(name):
-            return str(content[name])
-    raise Refused(40007)
+    if not any(content.get(name) for name in ("title", *IDS)):
+        raise Refused(40007)
+    return str(content.get("title") or "")
 
 
-READERS = {
+def _link(content: dict[str, Any]) -> str:
+    if not content.get("title") or not content.get("url"):
+        raise Refused(47001, "link")
+    return "\n".join((str(content["title"]), str(content["url"])))
+
+
+def _no_more(_: dict[str, Any]) -> dict[str, Any]:
+    return {}
+
+
+def _ids(content: dict[str, Any]) -> dict[str, Any]:
+    return {name: str(content[name]) for name in IDS if content.get(name)}
+
+
+def _media_id(content: dict[str, Any]) -> dict[str, Any]:
+    names = ("media_id", "thumb_media_id")
+    return {"media_id": next((content[name] for name in names if content.get(name)), "")}
+
+
+def _items(content: dict[str, Any]) -> dict[str, Any]:
+    menu = msgspec.convert(content, _Menu)
+    return {
+        "head": menu.head_content,
+        "items": [{"id": str(item.id), "content": item.content} for item in menu.items],
+        "tail": menu.tail_content,
+    }
+
+
+def _articles(content: dict[str, Any]) -> dict[str, Any]:
+    articles = msgspec.convert(content, _News).articles
+    return {"articles": [msgspec.structs.asdict(article) for article in articles]}
+
+
+def _page(content: dict[str, Any]) -> dict[str, Any]:
+    names = ("title", "appid", "pagepath", "url", "thumb_url", "description")
+    card = {name: str(content[name]) for name in names if content.get(name)}
+    return {"card": card} | _media_id(content)
+
+
+CONTENTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "text": _no_more,
+    "msgmenu": _items,
+    "news": _articles,
+    "mpnews": _ids,
+    "mpnewsarticle": _ids,
+    "wxcard": _ids,
+    "miniprogrampage": _page,
+    "link": _page,
+}
+
+MEDIA: dict[str, tuple[tuple[str, str], ...]] = {
+    "image": (("media_id", "image"),),
+    "voice": (("media_id", "voice"),),
+    "video": (("media_id", "video"),),
+    "music": (("thumb_media_id", "thumb"),),
+    "miniprogrampage": (("thumb_media_id", "thumb"),),
+}
+
+READERS: dict[str, Callable[[dict[str, Any]], str]] = {
     "text": _text,
     "msgmenu": _menu,
     "news": _news,
+    "link": _link,
     **dict.fromkeys(
         (
             "image", "voice", "video", "music", "mpnews", "mpnewsarticle", "wxcard",
@@ -168,3 +251,5 @@ READERS = {
         _material,
     ),
 }  # fmt: skip
+OF_MINI_PROGRAM = frozenset({"text", "image", "link", "miniprogrampage"})
+OF_OFFICIAL_ACCOUNT = frozenset(READERS) - {"link"}

@@ -6,24 +6,51 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-Kind = Literal["service", "subscription"]
+from queqiao_simulator.rules import (
+    BotRules,
+    ContentRules,
+    DailyRules,
+    KfRules,
+    MediaRules,
+    WeComRules,
+)
+
+Kind = Literal["service", "subscription", "miniprogram", "wecom", "wecom_kf", "wecom_bot"]
+"""In the protocol reference: oa_service, oa_sub, mp, wecom_app, wecom_kf, wecom_aibot."""
+
 Mode = Literal["plain", "safe", "compat"]
 Seconds = Annotated[float, Meta(ge=0)]
 Count = Annotated[int, Meta(ge=0)]
 
 
+class Agent(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A person who takes over a conversation: `kf01@demo`, or a WeCom member."""
+
+    account: Annotated[str, Meta(min_length=1)]
+    name: str = ""
+    greeting: Annotated[str, Meta(description="said when a session begins; empty: nothing")] = ""
+
+
 class AccountSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One official account, as its owner would see it in the platform's console."""
+    """One account, as its owner would see it in the platform's console."""
 
     id: Annotated[str, Meta(pattern="^[a-z0-9_-]+$", description="the name tests use")]
-    appid: str
+    appid: Annotated[str, Meta(description="WeCom: the CorpID; an AI bot: the aibotid")]
     token: Annotated[str, Meta(min_length=3, max_length=32, description="signs callbacks")]
     callbacks: Annotated[tuple[str, ...], Meta(description="replicas; deliveries rotate")] = ()
     name: str = ""
     kind: Kind = "service"
     secret: str = ""
     aes_key: Annotated[str, Meta(description="EncodingAESKey, 43 characters")] = ""
-    mode: Mode = "plain"
+    previous_aes_key: Annotated[str, Meta(description="the fault old_key encrypts with it")] = ""
+    mode: Annotated[Mode, Meta(description="WeCom always encrypts, whatever this says")] = "plain"
+    format: Annotated[
+        Literal["xml", "json"], Meta(description="of a Mini Program's pushes; a bot's are JSON")
+    ] = "xml"
+    agent_id: Annotated[int, Meta(description="AgentID of a WeCom app")] = 1000002
+    open_kfid: Annotated[str, Meta(description="wk…; empty: derived from the id")] = ""
+    agents: Annotated[tuple[Agent, ...], Meta(description="who may take over")] = ()
+    templates: Annotated[tuple[str, ...], Meta(description="ids; empty: every id exists")] = ()
     original_id: Annotated[str, Meta(description="gh_…; empty: derived from the appid")] = ""
     verified: Annotated[bool | None, Meta(description="unset: service accounts are")] = None
     ip_allowlist: Annotated[tuple[str, ...], Meta(description="empty: every address")] = ()
@@ -35,19 +62,47 @@ class AccountSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
     @property
     def gh_id(self) -> str:
-        """The original id, `gh_` and 12 characters."""
+        """Whom pushes name as their receiver: `gh_` and 12 characters, or the CorpID."""
+        if self.is_wecom:
+            return self.appid
         return self.original_id or "gh_" + self.appid[-12:].rjust(12, "0")
 
     @property
     def may_send(self) -> bool:
-        """Whether the account may send customer-service messages (48001 otherwise)."""
-        return self.kind == "service" if self.verified is None else self.verified
+        """Whether the account may send when nobody has asked just now (48001 otherwise)."""
+        return self.kind != "subscription" if self.verified is None else self.verified
+
+    @property
+    def is_wecom(self) -> bool:
+        """Whether the account is one of WeCom's."""
+        return self.kind.startswith("wecom")
+
+    @property
+    def is_official(self) -> bool:
+        """Whether the account is an Official Account, which users follow and leave."""
+        return self.kind in ("service", "subscription")
+
+    @property
+    def sealing(self) -> Mode:
+        """How pushes leave: the account's mode; WeCom knows only one."""
+        return "safe" if self.is_wecom else self.mode
+
+    @property
+    def receive_id(self) -> str:
+        """Whose name stands at the end of every ciphertext; nobody's for an AI bot."""
+        return "" if self.kind == "wecom_bot" else self.appid
+
+    @property
+    def kfid(self) -> str:
+        """The open_kfid of a customer-service account."""
+        return self.open_kfid or f"wk_{self.id}"
 
 
 class PushRules(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How the platform delivers to a callback (protocol reference 4.1, 13)."""
 
     answer_timeout: Seconds = 5.0
+    reuse_nonce: Annotated[bool, Meta(description="one timestamp and nonce per push")] = False
     connect_timeout: Seconds = 5.0
     deliveries: Annotated[int, Meta(ge=1, le=4, description="of one message, in total")] = 3
     retry_refused: bool = True
@@ -80,6 +135,7 @@ class QuotaRules(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     message_window: Seconds = 48 * 3600.0
     event_count: Count = 3
     event_window: Seconds = 60.0
+    enter_count: Annotated[int, Meta(ge=0, description="on entering a Mini Program's chat")] = 2
 
 
 class SendRules(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -90,6 +146,11 @@ class SendRules(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     typing_shown: Seconds = 15.0
     typing_after: Annotated[float, Meta(ge=0, description="since the last interaction")] = 30.0
     clears_per_month: Count = 10
+    agent_session: Annotated[float, Meta(ge=0, description="a silent person's session ends")] = (
+        1800.0
+    )
+    finish_delay: Annotated[float, Meta(ge=0, description="until a template's finish event")] = 0.1
+    forbidden_words: Annotated[tuple[str, ...], Meta(description="in notices: 45168")] = ()
 
 
 class PageSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -116,6 +177,15 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     tokens: TokenRules = TokenRules()
     quota: QuotaRules = QuotaRules()
     send: SendRules = SendRules()
+    media: MediaRules = MediaRules()
+    content: ContentRules = ContentRules()
+    wecom: WeComRules = WeComRules()
+    kf: KfRules = KfRules()
+    bot: BotRules = BotRules()
+    daily: DailyRules = DailyRules()
+    public_url: Annotated[
+        str, Meta(description="where bots reach the simulator; empty: as the control API was")
+    ] = ""
     page: PageSettings = PageSettings()
     limits: Limits = Limits()
 
@@ -134,10 +204,17 @@ def read(path: Path) -> Settings:
 
 
 def _check(accounts: tuple[AccountSettings, ...]) -> None:
-    for field in ("id", "appid"):
-        values = [getattr(account, field) for account in accounts]
-        if len(set(values)) < len(values):
-            raise ValueError(f"accounts: `{field}` must be unique, got {', '.join(values)}")
+    _check_unique("id", [account.id for account in accounts])
+    _check_unique("appid", [account.appid for account in accounts if not account.is_wecom])
+    apps = [account for account in accounts if account.kind == "wecom"]
+    _check_unique("appid and agent_id", [f"{one.appid}/{one.agent_id}" for one in apps])
+    _check_unique("open_kfid", [one.kfid for one in accounts if one.kind == "wecom_kf"])
     for account in accounts:
-        if account.mode != "plain" and len(account.aes_key) != 43:
-            raise ValueError(f"accounts.{account.id}: mode {account.mode} needs a 43-character key")
+        if account.sealing != "plain" and len(account.aes_key) != 43:
+            what = account.kind if account.is_wecom else f"mode {account.mode}"
+            raise ValueError(f"accounts.{account.id}: {what} needs a 43-character key")
+
+
+def _check_unique(field: str, values: list[str]) -> None:
+    if len(set(values)) < len(values):
+        raise ValueError(f"accounts: `{field}` must be unique, got {', '.join(values)}")

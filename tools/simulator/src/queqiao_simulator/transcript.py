@@ -11,11 +11,12 @@ from msgspec import Struct, field
 NOTICES = 1000  # that a slow listener may be behind
 
 Who = Literal["user", "account", "platform"]
-Via = Literal["passive", "api"]
+Via = Literal["passive", "api", "stream", "webhook", "agent"]
+"""`stream`: an AI bot's; `webhook`: its response_url; `agent`: a person who has taken over."""
 Outcome = Literal[
     "reply", "success", "empty", "timeout", "refused", "reset", "server_error", "invalid"
 ]
-Result = Literal["pending", "replied", "silent", "failed", "invalid", "suspended"]
+Result = Literal["pending", "replied", "silent", "failed", "invalid", "suspended", "dropped"]
 
 T = TypeVar("T")
 
@@ -35,6 +36,8 @@ class Entry(Struct, kw_only=True):
     """One line of a chat, as the user sees it. `at` is Unix seconds of the platform's clock.
 
     What the user did has the `key` of its push (`observer.key_of`), a message its `msgid` as well.
+    `content` holds what is more than text: `media` (id, kind, path), `items` (of a msgmenu),
+    `articles`, `agent`, or the state of an AI bot's stream.
     """
 
     id: int
@@ -48,6 +51,7 @@ class Entry(Struct, kw_only=True):
     ai: bool = False
     in_reply_to: str | None = None
     detail: list[Observation] = field(default_factory=list)
+    content: dict[str, Any] = field(default_factory=dict)
 
 
 class Delivery(Struct, kw_only=True):
@@ -77,6 +81,29 @@ class Push(Struct, kw_only=True):
     fault: str = ""
     ms: float | None = None
     deliveries: list[Delivery] = field(default_factory=list)
+
+
+class Call(Struct, frozen=True, kw_only=True):
+    """One API call, for the log. It never holds a token, a secret or a text."""
+
+    at: float
+    path: str
+    account: str
+    errcode: int
+    ms: float
+    openid: str = ""
+    what: str = ""
+    fault: str = ""
+
+
+class Alarm(Struct, frozen=True, kw_only=True):
+    """What the platform would tell the account's owner (接口报警). `at` as in an entry."""
+
+    at: float
+    account: str
+    push: int
+    kind: str
+    reason: str
 
 
 class Notice(Struct, frozen=True):

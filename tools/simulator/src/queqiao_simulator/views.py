@@ -18,6 +18,7 @@ def about(world: World) -> dict[str, Any]:
         "notice_en": world.settings.page.notice_en or world.settings.page.notice,
         "error_text": world.settings.push.error_text,
         "accounts": [account_view(account) for account in world.accounts.values()],
+        "recording": str(world.recorder.path or ""),
     }
 
 
@@ -28,11 +29,16 @@ def account_view(account: Account) -> dict[str, Any]:
         "id": settings.id,
         "name": settings.title,
         "kind": settings.kind,
-        "mode": settings.mode,
+        "mode": settings.sealing,
         "appid": settings.appid,
         "original_id": settings.gh_id,
         "may_send": settings.may_send,
         "callbacks": account.callbacks,
+        "follows": settings.is_official,
+        "agents": [agent.account for agent in settings.agents],
+        "menu": account.menu,
+        "frozen": account.frozen,
+        "banned": account.banned,
     }
 
 
@@ -47,6 +53,7 @@ def user_view(world: World, account: Account, chat: Conversation) -> dict[str, A
         "blacklisted": chat.blacklisted,
         "refusing": chat.refusing,
         "minor": chat.minor,
+        "agent": chat.agent or account.kf.servicer(chat.openid),
         "typing_for": max(0.0, round(chat.typing_until - now, 1)),
         "quota": quota.allowance(chat.window, now, world.settings.quota),
     }

@@ -17,6 +17,8 @@ IDLE_SECONDS = 2.0  # servers close idle connections after about 5 s: never race
 IDLE_CONNECTIONS = 256  # kept per origin
 BODY_LIMIT_BYTES = 1 << 20
 
+CHUNK_BYTES = 64
+
 Failure: TypeAlias = Literal["timeout", "refused", "reset"]
 
 
@@ -25,6 +27,16 @@ class HttpAnswer(Struct, frozen=True):
 
     status: int
     body: bytes
+
+
+class Pace(Struct, frozen=True):
+    """How a request is written: in how many segments, and over how many seconds."""
+
+    pieces: int = 1
+    seconds: float = 0.0
+
+
+WHOLE = Pace()
 
 
 class Broken(Exception):  # noqa: N818 - an outcome of the wire, not a fault of ours
@@ -58,16 +70,35 @@ def address(url: str) -> tuple[Origin, str, str]:
     return origin, parts.path or "/", parts.query
 
 
-def request(method: str, url: str, query: str, body: bytes = b"") -> bytes:
+def request(
+    method: str,
+    url: str,
+    query: str,
+    body: bytes = b"",
+    *,
+    content_type: str = "text/xml",
+    chunked: bool = False,
+) -> bytes:
     """The bytes of a request, with the headers that the platform's pushes carry."""
     origin, path, own_query = address(url)
     target = f"{path}?{'&'.join(filter(None, (own_query, query)))}"
+    length = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {len(body)}"
     head = (
         f"{method} {target} HTTP/1.1\r\nHost: {origin.host}:{origin.port}\r\n"
         "User-Agent: Mozilla/4.0\r\nAccept: */*\r\nPragma: no-cache\r\n"
-        f"Content-Type: text/xml\r\nContent-Length: {len(body)}\r\n\r\n"
+        f"Content-Type: {content_type}\r\n{length}\r\n\r\n"
     )
-    return head.encode() + body
+    return head.encode() + (_in_chunks(body) if chunked else body)
+
+
+def _in_chunks(body: bytes) -> bytes:
+    parts = [body[at : at + CHUNK_BYTES] for at in range(0, len(body), CHUNK_BYTES)]
+    return b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"
+
+
+def _segments(data: bytes, pieces: int) -> list[bytes]:
+    size = -(-len(data) // pieces)
+    return [data[at : at + size] for at in range(0, len(data), size)]
 
 
 class Connection(asyncio.Protocol):
@@ -98,7 +129,7 @@ class Connection(asyncio.Protocol):
             and (answer.exception() is None)
         )
 
-    async def exchange(self, data: bytes) -> HttpAnswer:
+    async def exchange(self, data: bytes, pace: Pace) -> HttpAnswer:
         """Write a request and wait for its response.
 
         Raises:
@@ -107,8 +138,15 @@ class Connection(asyncio.Protocol):
         assert self._transport is not None  # noqa: S101 - create_connection has connected it
         self._answer = asyncio.get_running_loop().create_future()
         self._body, self._size, self._framed = [], 0, False
-        self._transport.write(data)
-        return await self._answer
+        try:
+            for number, segment in enumerate(_segments(data, pace.pieces)):
+                if number:
+                    await asyncio.sleep(pace.seconds / pace.pieces)
+                self._transport.write(segment)
+            return await self._answer
+        except asyncio.CancelledError:
+            self._answer.cancel()  # nobody waits for it any more
+            raise
 
     def cut(self) -> None:
         """Close at once; what arrives later is lost."""
@@ -174,7 +212,9 @@ class Wire:
         self._connect_timeout = connect_timeout
         self._idle: dict[Origin, list[Connection]] = {}
 
-    async def exchange(self, url: str, data: bytes, timeout: float) -> HttpAnswer:
+    async def exchange(
+        self, url: str, data: bytes, timeout: float, pace: Pace = WHOLE
+    ) -> HttpAnswer:
         """Send one request; `timeout` seconds run from its sending to the end of its answer.
 
         Raises:
@@ -184,7 +224,7 @@ class Wire:
         connection = self._kept(origin) or await self._connect(origin)
         try:
             async with asyncio.timeout(timeout):
-                answer = await connection.exchange(data)
+                answer = await connection.exchange(data, pace)
         except TimeoutError:
             raise Broken("timeout", f"no answer within {timeout:g} s") from None
         finally:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 from queqiao_common.bus import Raw
+from queqiao_common.errors import BrokerUnavailable
 from queqiao_common.events import UNREADABLE
 from queqiao_common.knowledge import (
     Document,
@@ -88,7 +89,7 @@ class Library:
             self._pending.clear()
             self.loaded.set()
             return
-        if not self._listed:
+        if not self._listed and self._indices:
             wanted = [key for key in await self._objects.keys() if self._wants(key)]
             self._pending = dict.fromkeys(wanted, "?") | self._pending
             self._listed = True
@@ -123,19 +124,39 @@ class Library:
         return [one for like, one in sorted(liked, key=lambda pair: -pair[0]) if like]
 
     async def _take(self, keys: Sequence[str]) -> None:
-        """Fetch some documents and take them in; what arrives meanwhile is fetched again."""
+        """Fetch some documents and take them in; what arrives meanwhile is fetched again.
+
+        One that cannot be fetched goes behind all others, so that it keeps none of them out.
+
+        Raises:
+            BrokerUnavailable: for the first that cannot.
+        """
         said = {key: self._pending[key] for key in keys}
         room = asyncio.Semaphore(AT_ONCE)
 
-        async def one(key: str) -> tuple[str, bytes | None]:
+        async def one(key: str) -> bytes | BrokerUnavailable | None:
             async with room:
-                return key, (await self._objects.get(key) if said[key] else None)
+                try:
+                    return await self._objects.get(key) if said[key] else None
+                except BrokerUnavailable as error:
+                    return error
 
-        stored = dict(await asyncio.gather(*map(one, keys)))
+        fetched = dict(zip(keys, await asyncio.gather(*map(one, keys)), strict=True))
+        stored = {
+            key: one for key, one in fetched.items() if not isinstance(one, BrokerUnavailable)
+        }
+        await self._keep(stored, said)
+        failures = [one for one in fetched.values() if isinstance(one, BrokerUnavailable)]
+        for key in fetched.keys() - stored.keys():
+            self._pending[key] = self._pending.pop(key)
+        if failures:
+            raise failures[0]
+
+    async def _keep(self, stored: Mapping[str, bytes | None], said: Mapping[str, str]) -> None:
         await asyncio.to_thread(self._change, stored)
         for key, data in stored.items():
             self._note(key, data)
-            if self._pending.get(key) == said[key]:
+            if self._pending.get(key) in {said[key], self._digests.get(key, "")}:
                 del self._pending[key]
         metrics.CHUNKS.set(len(self))
 

@@ -1,8 +1,9 @@
 // The page: who chats with whom, and redrawing when the simulator says that something changed.
-import { drawChat, drawFollow, drawPhoneTime, drawTitle } from "./chat.js";
+import { drawChat, drawFollow, drawPhoneTime, drawTitle, kindOf } from "./chat.js";
 import { control, onChange } from "./control.js";
 import { $, accountAvatar, avatar, button, el } from "./dom.js";
 import { drawCalls, drawFaults, drawFacts, questionOf } from "./inspector.js";
+import { drawMenu } from "./menubar.js";
 import { isChinese, switchLanguage, translate, word } from "./words.js";
 
 const SHOWN_USERS = 30;
@@ -30,10 +31,9 @@ function option(value, text, chosen) {
 }
 
 function drawCast() {
-  const kinds = (one) => `${word(one.kind)} · ${word(one.may_send ? "canSend" : "passiveOnly")}`;
   const users = page.users.slice(0, SHOWN_USERS);
   $("accounts").replaceChildren(...page.accounts.map((one, index) =>
-    personRow(accountAvatar(index), one.name, kinds(one), index === page.account, false, () => choose(index, page.user))));
+    personRow(accountAvatar(index), one.name, kindOf(one), index === page.account, false, () => choose(index, page.user))));
   $("users").replaceChildren(...users.map((user, index) =>
     personRow(avatar(user.name, index), user.name, user.openid.slice(0, 12) + "…", user.name === page.user,
       page.unread.has(chatKey(account().id, user.name)), () => choose(page.account, user.name))));
@@ -50,7 +50,9 @@ function drawConversation() {
     page.selected = entry.id;
     drawConversation();
     document.body.classList.add("inspecting");
-  });
+  }, (item) => control.choose(account().id, page.user, item));
+  drawMenu(account().menu, (button) => control.tap(account().id, page.user, button));
+  drawAgent(user.agent);
   drawFacts(page.state, account(), page.selected);
 }
 
@@ -65,7 +67,13 @@ async function loadConversation() {
   drawConversation();
 }
 
+function drawAgent(agent) {
+  $("agent").hidden = !agent;
+  $("agent-name").textContent = agent ? word("byAgent", agent) : "";
+}
+
 async function loadCast() {
+  page.accounts = (await control.about()).accounts;
   page.users = await control.users(account().id);
   if (!page.users.some((user) => user.name === page.user)) page.user = page.users[0]?.name ?? "";
   drawCast();
@@ -92,6 +100,7 @@ async function choose(index, user) {
   page.selected = null;
   page.unread.delete(chatKey(account().id, user));
   await loadCast();
+  drawActions();
   await loadConversation();
   $("chat").scrollTop = $("chat").scrollHeight;
   await loadCalls();
@@ -166,15 +175,38 @@ function drawSamples() {
   $("samples").replaceChildren(button(word("twoQuick"), sayTwice, "chip quick"), ...chips);
 }
 
-function drawActions() {
+// What only some kinds of account know.
+function ownActions() {
   const happen = (name, key) => () => control.happen(account().id, page.user, name, key);
+  const agent = (act) => () => control.agent(account().id, page.user, act).then(loadConversation);
+  const people = account().agents.length || account().kind === "wecom_kf" ? [["takeOver", agent("take")]] : [];
+  const own = {
+    miniprogram: [["enter", happen("user_enter_tempsession")]],
+    wecom_kf: [["enter", happen("enter_session")]],
+    wecom_bot: [["enter", happen("enter_chat")]],
+    wecom: [["enter", happen("enter_agent")]],
+  }[account().kind] ?? [["click", happen("CLICK", "HELP")], ["scan", happen("SCAN", "spring")], ["unfollow", happen("unsubscribe")]];
+  return [...own, ...people];
+}
+
+async function sendPicture(event) {
+  const [file] = event.target.files;
+  event.target.value = "";
+  if (!file) return;
+  const bytes = new Uint8Array(await file.arrayBuffer());
+  const text = Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");
+  await say("", { kind: "image", file: btoa(text) });
+}
+
+function drawActions() {
+  if (!account()) return;
   const actions = [
     ["image", () => say("", { kind: "image" })],
+    ["ownImage", () => $("picture").click()],
     ["voice", () => say("", { kind: "voice" })],
+    ["video", () => say("", { kind: "video" })],
     ["location", () => say("", { kind: "location" })],
-    ["click", happen("CLICK", "HELP")],
-    ["scan", happen("SCAN", "spring")],
-    ["unfollow", happen("unsubscribe")],
+    ...ownActions(),
     ["plusMinute", () => control.advance(60).then(loadConversation)],
     ["plusTwoDays", () => control.advance(48 * 3600).then(loadConversation)],
     ["verify", verify],
@@ -205,6 +237,14 @@ async function addFault(event) {
   await setFaults([...page.faults, fault]);
 }
 
+async function answerAsAgent(event) {
+  event.preventDefault();
+  const text = $("agent-text").value.trim();
+  if (!text) return;
+  $("agent-text").value = "";
+  await control.agent(account().id, page.user, "say", text);
+}
+
 async function addUser(event) {
   event.preventDefault();
   const name = $("new-user").value.trim();
@@ -230,6 +270,9 @@ function listen() {
   });
   on("follow-button", "click", () => control.happen(account().id, page.user, "subscribe"));
   on("add-user", "submit", addUser);
+  on("picture", "change", sendPicture);
+  on("agent", "submit", answerAsAgent);
+  on("agent-close", "click", () => control.agent(account().id, page.user, "close").then(loadConversation));
   on("add-fault", "submit", addFault);
   on("fault-kind", "change", explainFault);
   on("calls", "toggle", loadCalls);

@@ -1,5 +1,6 @@
 // The phone: one chat, as its user sees it.
-import { $, accountAvatar, avatar, el, richText } from "./dom.js";
+import { $, accountAvatar, avatar, el } from "./dom.js";
+import { inside, marks } from "./messages.js";
 import { word } from "./words.js";
 
 const STAMP_AFTER = 300; // seconds of silence before WeChat shows the time again
@@ -9,27 +10,27 @@ const clockTime = (at) =>
 
 export function eventText(entry, user) {
   const [name, ...rest] = entry.text.split(" ");
-  const key = { subscribe: "followed", unsubscribe: "unfollowed", CLICK: "clicked", SCAN: "scanned" }[name];
+  const key = { subscribe: "followed", unsubscribe: "unfollowed", CLICK: "clicked", SCAN: "scanned",
+    user_enter_tempsession: "entered", enter_session: "entered", enter_chat: "entered" }[name];
   return key ? word(key, user, rest.join(" ")) : word("happened", user, entry.text);
 }
 
-function bubble(entry, faces) {
+function bubble(entry, faces, choose) {
   const mine = entry.who === "user";
-  const text = el("div", "bubble", richText(entry.text));
-  const body = el("div", "body", text);
-  if (entry.ai) body.append(el("small", "ai", word("aiMark")));
+  const text = el("div", `bubble ${entry.content?.media ? "medium" : ""}`.trim(), inside(entry, choose));
+  const body = el("div", "body", text, ...marks(entry).map((mark) => el("small", "ai", mark)));
   const face = mine ? avatar(faces.user, faces.userIndex) : accountAvatar(faces.accountIndex);
   return el("li", `row ${mine ? "mine" : "theirs"}`, face, body);
 }
 
-function row(entry, faces) {
+function row(entry, faces, choose) {
   if (entry.kind === "event") return el("li", "note", eventText(entry, faces.user));
   if (entry.who === "platform") return el("li", "note error", entry.text);
-  return bubble(entry, faces);
+  return bubble(entry, faces, choose);
 }
 
-// Draw all entries; `pick(entry)` is called when one is chosen.
-export function drawChat(entries, faces, selected, pick) {
+// Draw all entries; `pick(entry)` is called when one is selected, `choose(id)` for a menu's item.
+export function drawChat(entries, faces, selected, pick, choose) {
   const list = $("chat");
   const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 80;
   const rows = [];
@@ -37,7 +38,7 @@ export function drawChat(entries, faces, selected, pick) {
   for (const entry of entries) {
     if (entry.at - last > STAMP_AFTER) rows.push(el("li", "stamp", clockTime(entry.at)));
     last = entry.at;
-    const node = row(entry, faces);
+    const node = row(entry, faces, choose);
     node.dataset.id = entry.id;
     if (entry.id === selected) node.classList.add("selected");
     node.addEventListener("click", () => pick(entry));
@@ -55,11 +56,17 @@ export function drawTitle(account, typingFor) {
   if (typingFor > 0) typingEnds = setTimeout(() => drawTitle(account, 0), typingFor * 1000);
 }
 
+// WeCom's accounts have other ways to send than customer-service messages.
+export function kindOf(account) {
+  if (account.kind.startsWith("wecom")) return word(account.kind);
+  return `${word(account.kind)} · ${word(account.may_send ? "canSend" : "passiveOnly")}`;
+}
+
 export function drawFollow(account, user) {
   $("follow").hidden = user.subscribed;
   $("composer").hidden = !user.subscribed;
   $("follow-name").textContent = account.name;
-  $("follow-kind").textContent = `${word(account.kind)} · ${word(account.may_send ? "canSend" : "passiveOnly")}`;
+  $("follow-kind").textContent = kindOf(account);
 }
 
 export function drawPhoneTime() {

@@ -6,6 +6,7 @@ import { isChinese, word } from "./words.js";
 
 const ANSWER_LIMIT = 5000; // ms that WeChat waits for an answer
 const DELIVERIES = 3;
+const SHOWN = 8; // deliveries of one push
 
 const card = (title, ...children) => el("section", "card", el("h3", "", title), ...children);
 const ms = (value) => (value >= 1000 ? `${(value / 1000).toFixed(2)} s` : `${Math.round(value)} ms`);
@@ -58,9 +59,12 @@ function deliveryRow(number, delivery, ghost) {
 
 function deliveriesCard(push) {
   const list = el("ol", "deliveries");
-  const rows = Math.max(DELIVERIES, push.deliveries.length);
+  const made = push.deliveries.length;
   const ghost = word(push.result === "pending" ? "ifNeeded" : "notNeeded");
-  for (let index = 0; index < rows; index += 1) list.append(deliveryRow(index + 1, push.deliveries[index], ghost));
+  // An AI bot's stream is asked for hundreds of times: the latest are enough.
+  for (let index = Math.max(0, made - SHOWN); index < Math.max(DELIVERIES, made); index += 1) {
+    list.append(deliveryRow(index + 1, push.deliveries[index], ghost));
+  }
   const fault = push.fault ? el("p", "warn", word("fault", word(`fault_kinds.${push.fault}`))) : null;
   return card(word("deliveries"), list, fault);
 }
@@ -119,6 +123,7 @@ function traceCard(question) {
 }
 
 function quotaCard(account, quota) {
+  if (account.kind.startsWith("wecom")) return "";
   if (!account.may_send) return card(word("quotaTitle"), el("p", "hint", word("quotaPassive")));
   if (quota.closes_at === null) return card(word("quotaTitle"), el("p", "hint", word("quotaNone")));
   const dots = el("div", "dots-left");
@@ -138,7 +143,7 @@ export function drawFacts(state, account, selected) {
     facts.replaceChildren(el("p", "hint empty", word("empty")), quotaCard(account, state.user.quota));
     return;
   }
-  const push = state.pushes.find((one) => one.key === question.key);
+  const push = state.pushes.find((one) => (one.msgid ? one.msgid === question.msgid : one.key === question.key));
   const replies = repliesTo(state.entries, question);
   const isEvent = question.kind === "event";
   const head = el("div", "asked", isEvent ? el("b", "", eventText(question, state.user.name)) : el("q", "", question.text));

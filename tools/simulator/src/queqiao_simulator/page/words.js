@@ -2,10 +2,13 @@
 
 const ZH = {
   title: "鹊桥", subtitle: "微信模拟器", language: "English",
-  account: "公众号", user: "用户", accounts: "公众号", users: "以谁的身份聊天",
+  account: "账号", user: "用户", accounts: "账号", users: "以谁的身份聊天",
   newUser: "新用户的名字", add: "添加",
   castHint: "这里没有真正的微信：模拟器按微信的规则签名、推送、计时和限额，机器人分不出区别。",
-  service: "服务号", subscription: "订阅号", canSend: "可发客服消息", passiveOnly: "只能被动回复",
+  service: "服务号", subscription: "订阅号", miniprogram: "小程序", wecom: "企业微信应用", wecom_kf: "微信客服", wecom_bot: "智能机器人",
+  byAgent: "人工客服 {0}", agentHint: "以人工客服的身份回答", agentClose: "结束会话", takeOver: "转人工", enter: "进入会话", entered: "{0} 进入了会话",
+  writing: "正在写…", cut: "流式回答被截断", rewrites: "改写了 {0} 次", photo: "图片", recording: "语音", ownImage: "发自己的图片", video: "发视频",
+  canSend: "可发客服消息", passiveOnly: "只能被动回复",
   follow: "关注公众号", followed: "{0} 关注了公众号", unfollowed: "{0} 取消了关注",
   clicked: "{0} 点了菜单：{1}", scanned: "{0} 扫了二维码", happened: "{0}：{1}",
   send: "发送", typeHere: "发消息", typing: "对方正在输入…",
@@ -22,7 +25,7 @@ const ZH = {
   replies: "用户看到 {0} 条回复", fault: "注入的故障：{0}", answered: "用时",
   via: {
     passive: "被动回复", api: "客服消息", active: "客服消息", parked: "先存起来，等用户来取", failed: "没能送到",
-    none: "没有回复", waiting: "还没有回复", error: "出错提示",
+    none: "没有回复", waiting: "还没有回复", error: "出错提示", stream: "流式回答", webhook: "response_url 补充", agent: "人工客服",
   },
   viaHint: {
     passive: "就在推送的应答里回答：最快，也不占额度",
@@ -44,6 +47,10 @@ const ZH = {
     duplicate: "重复推送", wrong_signature: "签名错误", bad_appid: "AppID 错误", stale_timestamp: "时间戳过期",
     unknown_type: "未知消息类型", empty_content: "内容为空", invalid_utf8: "坏的 UTF-8",
     entity_expansion: "实体展开攻击", huge_body: "超过 1 MB",
+    out_of_order: "后发先到", burst: "一连串消息", event_collision: "同一秒的两个事件", unknown_fields: "多出的字段",
+    split_cdata: "拆开的 CDATA", external_entity: "外部实体攻击", old_key: "用旧密钥加密", slow_body: "推送写得很慢",
+    split_body: "推送分成小段", chunked_body: "推送分块传输", text_plain: "应答标成 text/plain",
+    kf_empty_page: "拉取到空页，还有更多", kf_send_fail: "微信客服稍后报告发送失败",
   },
   fault_values: { errcode: "错误码，如 45047", http: "状态码，如 502", delay: "秒数", delay_after: "秒数" },
   calls: "接口调用", noCalls: "还没有调用。", noFaults: "一切正常。",
@@ -51,10 +58,13 @@ const ZH = {
 
 const EN = {
   title: "Queqiao", subtitle: "WeChat simulator", language: "中文",
-  account: "Account", user: "User", accounts: "Official accounts", users: "Chat as",
+  account: "Account", user: "User", accounts: "Accounts", users: "Chat as",
   newUser: "Name of a new user", add: "Add",
   castHint: "There is no real WeChat here. The simulator signs, pushes, times and limits by WeChat's rules; a bot cannot tell.",
-  service: "Service", subscription: "Subscription", canSend: "can send later", passiveOnly: "passive only",
+  service: "Service", subscription: "Subscription", miniprogram: "Mini Program", wecom: "WeCom app", wecom_kf: "WeCom customer service", wecom_bot: "WeCom AI bot",
+  byAgent: "Agent {0}", agentHint: "Answer as the human agent", agentClose: "End session", takeOver: "Human takes over", enter: "Enter the chat", entered: "{0} entered the chat",
+  writing: "writing…", cut: "the stream was cut", rewrites: "rewritten {0} times", photo: "Picture", recording: "Voice", ownImage: "My own picture", video: "Video",
+  canSend: "can send later", passiveOnly: "passive only",
   follow: "Follow", followed: "{0} followed the account", unfollowed: "{0} stopped following",
   clicked: "{0} tapped the menu: {1}", scanned: "{0} scanned the QR code", happened: "{0}: {1}",
   send: "Send", typeHere: "Message", typing: "typing…",
@@ -71,7 +81,7 @@ const EN = {
   replies: "The user sees {0} replies", fault: "Injected fault: {0}", answered: "took",
   via: {
     passive: "passive reply", api: "customer-service message", active: "customer-service message", parked: "parked until the user asks", failed: "not delivered",
-    none: "no reply", waiting: "no reply yet", error: "error text",
+    none: "no reply", waiting: "no reply yet", error: "error text", stream: "stream", webhook: "by response_url", agent: "human agent",
   },
   viaHint: {
     passive: "In the answer of the push itself: fastest, and free",
@@ -93,6 +103,10 @@ const EN = {
     duplicate: "Duplicate push", wrong_signature: "Wrong signature", bad_appid: "Wrong AppID", stale_timestamp: "Stale timestamp",
     unknown_type: "Unknown message type", empty_content: "Empty content", invalid_utf8: "Invalid UTF-8",
     entity_expansion: "Entity expansion", huge_body: "More than 1 MB",
+    out_of_order: "Overtaken by the next", burst: "Burst of messages", event_collision: "Two events in one second", unknown_fields: "Unknown fields",
+    split_cdata: "CDATA in two sections", external_entity: "External entity", old_key: "Encrypted with the old key", slow_body: "Request written slowly",
+    split_body: "Request in small segments", chunked_body: "Chunked request", text_plain: "Answer labelled text/plain",
+    kf_empty_page: "sync_msg: empty page, more to come", kf_send_fail: "kf message fails later",
   },
   fault_values: { errcode: "errcode, e.g. 45047", http: "status, e.g. 502", delay: "seconds", delay_after: "seconds" },
   calls: "API calls", noCalls: "None yet.", noFaults: "All is well.",

@@ -1,0 +1,1 @@
+"""The platform's API, a module per subject; `queqiao_simulator.api` serves them all."""
