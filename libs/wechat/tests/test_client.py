@@ -116,7 +116,7 @@ async def test_the_quota_is_cleared_without_a_token():
 
 
 async def test_an_answer_without_an_errcode_is_a_success():
-    answer = await client_of(Platform({"media_id": "M"}).http).call("/cgi-bin/x", {})
+    answer = await client_of(Platform({"media_id": "M"}).http).api.call("/cgi-bin/x", {})
 
     assert answer == {"media_id": "M"}
 

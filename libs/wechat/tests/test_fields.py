@@ -3,7 +3,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from queqiao_wechat.fields import MAX_BYTES, MessageError, parse_fields
+from queqiao_wechat.fields import MAX_BYTES, MessageError, is_json, parse_fields
 
 BILLION_LAUGHS = (
     b'<?xml version="1.0"?><!DOCTYPE lolz [<!ENTITY a "lol">'
@@ -130,3 +130,20 @@ def test_the_largest_legal_body_is_read():
     content = b"a" * (MAX_BYTES - len(start) - len(end))
 
     assert parse_fields(start + content + end) == {"Content": content.decode()}
+
+
+@pytest.mark.parametrize(
+    "body", [b"<xml>" + b"<a/>" * 2000 + b"</xml>", b'{"a":[' + b"1," * 2000 + b"1]}"]
+)
+def test_a_body_of_nothing_but_names_is_refused(body):
+    """64 kB of them would keep the processor busy for twenty times as long as a message."""
+    with pytest.raises(MessageError, match="1000 values"):
+        parse_fields(body)
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [(b" \n{}", True), (b"\xef\xbb\xbf{", True), (b"<xml/>", False), (b"", False), (b"[1]", False)],
+)
+def test_the_format_is_told_by_the_first_character(body, expected):
+    assert is_json(body) is expected

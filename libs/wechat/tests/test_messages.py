@@ -20,7 +20,6 @@ from queqiao_wechat.messages import (
     VideoMessage,
     VoiceMessage,
     dedupe_key,
-    parse_envelope,
     parse_message,
     trigger_of,
 )
@@ -240,30 +239,6 @@ def test_wechatpy_reads_the_event_samples_alike(name):
     assert isinstance(ours, PlatformEvent)
     assert theirs._data["Event"].lower() == ours.name
     assert theirs._data["EventKey"] == ours.event_key
-
-
-def test_an_envelope_is_read_in_every_spelling():
-    xml = parse_envelope(
-        b"<xml><ToUserName>gh_1</ToUserName><Encrypt><![CDATA[QQ==]]></Encrypt></xml>"
-    )
-    json = parse_envelope(b'{"ToUserName":"gh_1","Encrypt":"QQ=="}')
-    bot = parse_envelope(b'{"encrypt":"QQ=="}')
-
-    assert xml == json
-    assert (xml.to_user, xml.encrypt) == ("gh_1", "QQ==")
-    assert (bot.to_user, bot.encrypt) == ("", "QQ==")
-
-
-def test_a_compatible_push_is_an_envelope_and_a_message():
-    body = push(Content="hi", MsgId="1", Encrypt="QQ==")
-
-    assert parse_envelope(body).encrypt == "QQ=="
-    assert parse_message(body) == TextMessage(**COMMON, msgid="1", content="hi")
-
-
-def test_a_body_without_a_ciphertext_is_no_envelope():
-    with pytest.raises(MessageError, match="Encrypt"):
-        parse_envelope(push())
 
 
 def test_a_repeated_delivery_has_the_same_key():

@@ -1,78 +1,21 @@
 """The conversation, event by event and under any order and repetition of them."""
 
-from dataclasses import dataclass, field
-
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from msgspec import structs
 from queqiao_common.events import (
     CompletionRequest,
     Delivery,
     Prompt,
-    ScreenedMessage,
     TurnTimeout,
     Verdict,
 )
-from queqiao_common.settings import ContextSettings
 from queqiao_common.testing import CONV, NOW_MS, delivered, inbound, screened, screened_segment
 from queqiao_common.worker import Outgoing
-from queqiao_context.conversation import (
-    Chain,
-    Doubt,
-    Gap,
-    Step,
-    absorb,
-    expire,
-    record,
-    settle,
-)
-from queqiao_context.document import Arrival, Conversation
-from queqiao_context.outbox import outbox
-from queqiao_context.rules import Rules
+from queqiao_context.chain import Chain, Doubt, Gap
+from queqiao_context.conversation import absorb, expire, record, settle
+from queqiao_context.document import Arrival
 
-RULES = Rules(
-    settings=ContextSettings(),
-    passive_only=False,
-    persona="你是助手。",
-    route="default",
-    welcome="欢迎",
-    epoch="e1",
-    now_ms=NOW_MS,
-)
-PASSIVE = structs.replace(RULES, passive_only=True)
-
-
-def events(step: Step) -> list[object]:
-    return [item.event if isinstance(item, Outgoing) else item for item in step.publish]
-
-
-def only(step: Step, kind: type):
-    [event] = [event for event in events(step) if isinstance(event, kind)]
-    return event
-
-
-def said(sequence: int, text: str = "问", **fields) -> ScreenedMessage:
-    message = inbound(text, msgid=f"m_{sequence}", **fields)
-    return screened(message, sequence=sequence)
-
-
-def chain(*sequences: int, after: int = 0) -> Chain:
-    return Chain(after, max(sequences), tuple(sequences))
-
-
-def opened(*texts: str, rules: Rules = RULES) -> Conversation:
-    """A conversation with a turn in flight for the first text; the others wait."""
-    talk = None
-    everything = chain(*range(1, len(texts) + 1))
-    for number, text in enumerate(texts, start=1):
-        talk = absorb(talk, said(number, text), everything, rules).document
-    assert talk is not None
-    return talk
-
-
-def turn_id(number: int = 1) -> str:
-    return f"main.{CONV}.{number}"
+from services.context.tests.talks import PASSIVE, RULES, chain, events, only, opened, said, turn_id
 
 
 def test_a_first_question_opens_a_turn_with_a_timer():
@@ -388,92 +331,3 @@ def test_a_fetch_word_with_nothing_to_fetch_is_a_question():
     step = absorb(None, said(1, "1"), chain(1), PASSIVE)
 
     assert only(step, CompletionRequest).prompt[-1].content == "1"
-
-
-# -- any order, any repetition ----------------------------------------------------------------
-
-
-@dataclass
-class World:
-    """A broker that delivers anything again and again, in any order; models and egress behind."""
-
-    document: Conversation | None = None
-    pending: list[object] = field(default_factory=list)
-    seen: dict[str, object] = field(default_factory=dict)
-    replies: list[tuple[str, str]] = field(default_factory=list)
-    delivered: set[str] = field(default_factory=set)
-    requests: dict[str, CompletionRequest] = field(default_factory=dict)
-
-    def handle(self, event: object, chain_: Chain, *, lose_publish: bool) -> None:
-        rules = RULES
-        match event:
-            case ScreenedMessage():
-                step = absorb(self.document, event, chain_, rules)
-            case Delivery():
-                self.deliver(event)
-                return
-            case CompletionRequest():
-                self.complete(event)
-                return
-            case _ if hasattr(event, "verdict"):
-                step = record(self.document, event, rules)
-            case _:
-                step = settle(self.document, event, rules)
-        if step.document is not None:
-            self.document = step.document
-        if not lose_publish:
-            for one in events(step):
-                self.add(one)
-
-    def add(self, event: object) -> None:
-        if not isinstance(event, TurnTimeout):
-            self.pending.append(event)
-
-    def complete(self, request: CompletionRequest) -> None:
-        self.requests[request.turn_id] = request
-        question = request.prompt[-1].content
-        for number, text in enumerate((f"答:{question}", "完")):
-            self.add(
-                screened_segment(
-                    text,
-                    number=number,
-                    final=number == 1,
-                    turn_id=request.turn_id,
-                    id=f"rep:{request.turn_id}.{number}",
-                )
-            )
-
-    def deliver(self, out: Delivery) -> None:
-        if out.id not in self.delivered:
-            self.delivered.add(out.id)
-            self.replies.append((out.turn_id, out.text))
-        self.add(delivered(id=f"sent:{out.id}", delivery_id=out.id, turn_id=out.turn_id))
-
-
-@settings(max_examples=150, deadline=None)
-@given(data=st.data(), count=st.integers(1, 6))
-def test_every_question_is_answered_once_in_order_whatever_the_broker_does(data, count):
-    """Events may come twice, late, swapped, and a process may die before it publishes."""
-    messages = [said(number, f"问{number}") for number in range(1, count + 1)]
-    everything = chain(*range(1, count + 1))
-    world = World(pending=list(messages))
-    budget = 40 * count
-    while world.pending:
-        budget -= 1
-        index = data.draw(st.integers(0, len(world.pending) - 1)) if budget > 0 else 0
-        event = world.pending[index]
-        twice = budget > 0 and data.draw(st.booleans())
-        dies = budget > 0 and data.draw(st.integers(0, 4)) == 0
-        if not (twice or dies):
-            world.pending.pop(index)
-        world.handle(event, everything, lose_publish=dies)
-
-    text = "\n".join(reply for _, reply in world.replies)
-    for number in range(1, count + 1):
-        assert text.count(f"问{number}") == 1
-    positions = [text.index(f"问{number}") for number in range(1, count + 1)]
-    assert positions == sorted(positions)
-    assert world.document is not None
-    assert world.document.turn is None
-    assert world.document.out is None
-    assert outbox(world.document, RULES) == ()

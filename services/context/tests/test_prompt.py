@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 from queqiao_common.events import Prompt
-from queqiao_context.prompt import build_prompt, estimate_tokens
+from queqiao_common.tokens import estimate_tokens
+from queqiao_context.prompt import PER_PICTURE, build_prompt, cost, recollection
 
 HISTORY = [
     Prompt("user", "甲"),
@@ -17,7 +18,7 @@ def build(**fields):
     defaults = {
         "persona": "你是助手。",
         "history": HISTORY,
-        "question": "问",
+        "question": Prompt("user", "问"),
         "max_messages": 10,
         "max_tokens": 3000,
     }
@@ -40,7 +41,7 @@ def test_history_never_begins_with_an_answer():
 def test_history_gives_way_to_the_token_budget_but_the_question_never_does():
     long = "很长的问题" * 500
 
-    assert build(question=long, max_tokens=200) == ["你是助手。", long]
+    assert build(question=Prompt("user", long), max_tokens=200) == ["你是助手。", long]
 
 
 def test_chinese_is_not_estimated_by_a_quarter_of_its_length():
@@ -61,7 +62,7 @@ def test_a_prompt_stays_within_its_budget_unless_the_question_alone_is_over(
     prompt = build_prompt(
         persona="人设",
         history=history,
-        question=question,
+        question=Prompt("user", question),
         max_messages=max_messages,
         max_tokens=max_tokens,
     )
@@ -71,3 +72,30 @@ def test_a_prompt_stays_within_its_budget_unless_the_question_alone_is_over(
     cost = sum(estimate_tokens(message.content) + 4 for message in prompt[:-1])
     if len(prompt) > 2:
         assert cost + estimate_tokens(question) <= max_tokens
+
+
+def test_what_is_remembered_is_a_message_of_its_own_behind_the_persona():
+    """The answer cache keys on the persona's message alone."""
+    assert build(remembered="喜欢猫")[:3] == ["你是助手。", "喜欢猫", "甲"]
+
+
+def test_a_picture_costs_as_much_as_a_page():
+    plain = Prompt("user", "看")
+
+    assert cost(Prompt("user", "看", media=("a", "b"))) - cost(plain) == 2 * PER_PICTURE
+
+
+def test_pictures_make_history_give_way():
+    pictured = Prompt("user", "看", media=("a", "b", "c"))
+
+    assert build(question=pictured, max_tokens=2420) == ["你是助手。", "看"]
+
+
+def test_the_latest_facts_that_fit_are_remembered():
+    facts = [f"第{number}件事" + "很长" * 20 for number in range(9)]
+
+    text = recollection(summary="", facts=facts, max_tokens=500)
+
+    assert "第8件事" in text
+    assert "第0件事" not in text
+    assert recollection(summary="") == ""

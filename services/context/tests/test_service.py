@@ -6,8 +6,9 @@ import pytest
 from msgspec import structs
 from queqiao_common import bus as bus_module
 from queqiao_common import provision
-from queqiao_common.events import CompletionRequest, Delivery, Event, TurnTimeout
-from queqiao_common.settings import Config, ContextSettings, Nats
+from queqiao_common.errors import TransientError
+from queqiao_common.events import CompletionRequest, Delivery, Event, Summarised, TurnTimeout
+from queqiao_common.settings import Config, ContextSettings, Nats, Notes, Pages, Secret
 from queqiao_common.testing import (
     ACCOUNT,
     CONV,
@@ -17,16 +18,18 @@ from queqiao_common.testing import (
     published,
     received,
     screened,
+    screened_segment,
 )
 from queqiao_common.topology import CHAT
 from queqiao_context import store
-from queqiao_context.conversation import Chain, Gap
+from queqiao_context.chain import Chain, Gap
 from queqiao_context.document import Arrival
-from queqiao_context.service import Context
+from queqiao_context.service import Context, Documented
 from queqiao_context.store import InboundStream
 from queqiao_context.watch import PATIENCE_MS
 
 KEY = f"{ACCOUNT}.{CONV}"
+PAGE = "a" * 26
 TIMEOUT_MS = int(ContextSettings().turn_timeout * 1000)
 
 
@@ -57,19 +60,25 @@ class FakeStream:
 class Setting:
     stream: FakeStream = field(default_factory=FakeStream)
     documents: MemoryDocuments = field(default_factory=MemoryDocuments)
+    notes: MemoryDocuments = field(default_factory=MemoryDocuments)
+    pages: MemoryDocuments = field(default_factory=MemoryDocuments)
     sent: list[Event] = field(default_factory=list)
     now_ms: int = NOW_MS
+    config: Config = field(default_factory=Config)
+    is_overloaded: bool = False
 
     def replica(self) -> Context:
         async def publish(event):
             self.sent.append(event)
 
         return Context(
-            config=Config(),
-            conversations=self.documents,
+            config=self.config,
+            documents=Documented(conversations=self.documents, notes=self.notes, pages=self.pages),
             inbound=self.stream,
             publish=publish,
             now_ms=lambda: self.now_ms,
+            new_page_id=lambda: PAGE,
+            is_overloaded=lambda: self.is_overloaded,
         )
 
     async def say(self, context: Context, sequence: int, text: str = "问") -> list[Event]:
@@ -218,3 +227,121 @@ async def test_the_epoch_is_read_again_after_the_stream_was_lost(bus):
     assert await stream.epoch() == before
     bus.missing()  # as the consumer's loop says it
     assert await stream.epoch() != before
+
+
+# -- notes, and their end -------------------------------------------------------------------
+
+
+def noted() -> Setting:
+    return Setting(config=Config(notes=Notes(enabled=True)))
+
+
+async def learn(setting: Setting, context: Context, turn: int, *facts: str) -> None:
+    piece = screened_segment(turn_id=f"{KEY}.{turn}", notes=facts)
+    await published(context.record(received(piece)))
+
+
+async def test_facts_of_an_answer_are_noted_and_given_to_the_next_question():
+    setting = noted()
+    context = setting.replica()
+    await setting.say(context, 1)
+    await learn(setting, context, 1, "喜欢猫")
+    await learn(setting, context, 1, "喜欢猫")
+    await settled(setting, context)
+
+    [request] = [one for one in await setting.say(context, 2) if isinstance(one, CompletionRequest)]
+
+    assert "喜欢猫" in request.prompt[1].content
+    assert [fact.text for fact in (await setting.notes.get(KEY)).value.facts] == ["喜欢猫"]
+
+
+async def test_facts_are_not_noted_where_nobody_asked_for_it():
+    setting = Setting()
+    context = setting.replica()
+    await setting.say(context, 1)
+
+    await learn(setting, context, 1, "喜欢猫")
+
+    assert setting.notes.documents == {}
+
+
+async def test_a_summary_s_facts_are_noted_even_where_its_text_comes_too_late():
+    setting = noted()
+    context = setting.replica()
+    await setting.say(context, 1)
+    await settled(setting, context)
+    late = Summarised(
+        id="summary:1", account=ACCOUNT, conv=CONV, upto=1, text="晚了", notes=("住在杭州",)
+    )
+
+    assert await published(context.summarise(received(late))) == []
+    assert (await setting.notes.get(KEY)).value.facts[0].text == "住在杭州"
+    assert (await setting.documents.get(KEY)).value.summary == ""
+
+
+async def test_who_asks_to_be_forgotten_is_and_facts_that_come_late_are_not_noted():
+    setting = noted()
+    context = setting.replica()
+    await setting.say(context, 1)
+    await learn(setting, context, 1, "喜欢猫")
+
+    await setting.say(context, 2, "忘记我")
+    await learn(setting, context, 1, "住在杭州")
+
+    assert (await setting.notes.get(KEY)).value is None
+    assert (await setting.documents.get(KEY)).value.cursor == 2
+
+
+async def test_to_be_forgotten_waits_for_the_messages_before_it():
+    """Else what those still teach us would be noted after the erasure."""
+    setting = noted()
+    context = setting.replica()
+    await setting.say(context, 1)
+    await learn(setting, context, 1, "喜欢猫")
+    setting.stream.stored |= {2: None, 3: None}
+
+    with pytest.raises(TransientError, match="yet to come"):
+        await setting.say(context, 3, "忘记我")
+    assert (await setting.notes.get(KEY)).value is not None
+    await setting.say(context, 2)
+    await setting.say(context, 3, "忘记我")
+
+    assert (await setting.notes.get(KEY)).value is None
+
+
+async def test_the_user_is_shown_what_is_noted():
+    setting = noted()
+    context = setting.replica()
+    await setting.say(context, 1)
+    await learn(setting, context, 1, "喜欢猫")
+    await settled(setting, context)
+
+    [shown] = await setting.say(context, 2, "我的记忆")
+
+    assert shown.text == "我记得这些关于你的事：\n· 喜欢猫"
+
+
+# -- pages, overload ------------------------------------------------------------------------
+
+
+async def test_a_page_stands_before_the_delivery_that_links_to_it():
+    pages = Pages(base_url="https://example.com", key=Secret("k"), min_bytes=10)
+    setting = Setting(config=Config(pages=pages))
+    context = setting.replica()
+    await setting.say(context, 1)
+    piece = screened_segment("长长长长长", turn_id=f"{KEY}.1", final=True)
+
+    recording = context.record(received(piece))
+    first = await anext(recording)
+
+    assert first.event.page == PAGE
+    assert (await setting.pages.get(PAGE)).value.text == "长长长长长"
+    assert [one async for one in recording] == []
+
+
+async def test_a_new_user_is_turned_away_while_there_are_too_many():
+    setting = Setting(is_overloaded=True)
+
+    [notice] = await setting.say(setting.replica(), 1)
+
+    assert notice.text == ContextSettings().overloaded

@@ -2,36 +2,52 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 from queqiao_common.claims import Claim, claim_key
+from queqiao_common.displays import Display
 from queqiao_common.events import Delivery, DeliveryResult, Event, PassiveOffer
-from queqiao_common.settings import Account, Config, Secret
+from queqiao_common.settings import Account, Config, Pages, Secret
 from queqiao_common.settings import Delivery as Settings
-from queqiao_common.testing import ACCOUNT, NOW_MS, MemoryDocuments, received
+from queqiao_common.settings import Handover as HandoverSettings
+from queqiao_common.testing import ACCOUNT, NOW_MS, MemoryDocuments, MemoryObjects, received
+from queqiao_egress.attaching import Attachments
+from queqiao_egress.channels.official import Official, PassiveOnly
 from queqiao_egress.mailbox import Box
 from queqiao_egress.offers import Claims
+from queqiao_egress.outages import Outages
 from queqiao_egress.quota import Ledger
 from queqiao_egress.sending import Sending
 from queqiao_egress.sent import Marker
-from queqiao_egress.service import Egress
+from queqiao_egress.service import Egress, Ways
+from queqiao_egress.streaming import Streams
 
 
 class FakeWeChat:
     """Accepts messages; `answers` are raised, or awaited, one a call, before that."""
 
     def __init__(self):
+        self.api = None
         self.shown = []
+        self.bodies = []
         self.answers = []
         self.typed = []
 
     async def send_text(self, openid, text, *, ai):
+        await self._answer()
+        self.shown.append((text, ai))
+
+    async def send(self, openid, body, *, ai):
+        await self._answer()
+        self.bodies.append(body)
+
+    async def _answer(self):
         answer = self.answers.pop(0) if self.answers else None
         if isinstance(answer, BaseException):
             raise answer
         if callable(answer):
             await answer()
-        self.shown.append((text, ai))
 
     async def typing(self, openid):
         if self.answers:
@@ -46,25 +62,29 @@ class Process:
         self.claims = Claims(world.claims, until=self.until)
         self.world = world
         world.processes.append(self)
-        config = Config(accounts=(world.account,), delivery=world.settings)
-        clients = {ACCOUNT: world.wechat}
+        config = world.config()
+        attachments = Attachments(world.objects, now_ms=self.clock)
         sending = Sending(
-            clients=clients,
             sent=world.sent,
             ledgers=world.ledgers,
+            attachments=attachments,
+            outages=world.outages,
             settings=world.settings,
             owner=owner,
-            now_ms=lambda: world.now_ms,
+            now_ms=self.clock,
         )
-        self.egress = Egress(
-            config,
+        ways = Ways(
+            channels={ACCOUNT: world.channel()},
             claims=self.claims,
             boxes=world.boxes,
             sending=sending,
-            clients=clients,
-            owner=owner,
-            now_ms=lambda: world.now_ms,
+            streams=Streams(world.displays, merged=world.settings.merged, now_ms=self.clock),
+            attachments=attachments,
         )
+        self.egress = Egress(config, ways, owner=owner, now_ms=self.clock)
+
+    def clock(self):
+        return self.world.now_ms
 
     async def until(self, future, seconds):
         """Wait in no time: what happens, happens at once, or the clock goes on."""
@@ -79,9 +99,26 @@ class World:
     `takes` says whether they take what they are offered, `gives` whether their answers get out.
     """
 
-    def __init__(self, *, mode="auto", settings=None, takes=True, gives=True):
+    def __init__(
+        self, *, mode="auto", kind="service", settings=None, pages=None, takes=True, gives=True,
+        channel=None,
+    ):  # fmt: skip
         self.settings = settings or Settings()
-        self.account = Account(id=ACCOUNT, appid="wx1", token=Secret("t"), delivery=mode)
+        self.pages = pages or Pages()
+        self.handover = HandoverSettings()
+        self.account = Account(
+            id=ACCOUNT,
+            kind=kind,
+            appid="wx1",
+            token=Secret("t"),
+            delivery="" if mode == "stream" else mode,
+        )
+        self.make_channel = channel
+        self.uploads: list[tuple[str, bytes]] = []
+        self.upload_answers: list[object] = []
+        self.outages = Outages(after=self.settings.outage_after)
+        self.objects = MemoryObjects()
+        self.displays: MemoryDocuments[Display] = MemoryDocuments()
         self.claims: MemoryDocuments[Claim] = MemoryDocuments()
         self.boxes: MemoryDocuments[Box] = MemoryDocuments()
         self.sent: MemoryDocuments[Marker] = MemoryDocuments()
@@ -94,6 +131,30 @@ class World:
         self.offers: list[PassiveOffer] = []
         self.answered: list[str] = []
         self.first = Process(self, "one")
+
+    def config(self):
+        return Config(
+            accounts=(self.account,),
+            delivery=self.settings,
+            pages=self.pages,
+            handover=self.handover,
+        )
+
+    def channel(self):
+        """The channel of the account, with the fake WeChat behind it."""
+        if self.make_channel is not None:
+            return self.make_channel(self)
+        if self.account.mode == "passive":
+            return PassiveOnly(self.account, None, None).channel()
+        official = Official(self.account, self.wechat, None, self.settings).channel()
+        return replace(official, upload=self.upload)
+
+    async def upload(self, attachment, body):
+        answer = self.upload_answers.pop(0) if self.upload_answers else None
+        if isinstance(answer, BaseException):
+            raise answer
+        self.uploads.append((attachment.kind, body))
+        return f"media-{len(self.uploads)}"
 
     def another(self, owner="two"):
         return Process(self, owner)

@@ -66,6 +66,10 @@ class FatefulWeChat:
     def __init__(self, fate):
         self._fate = fate
         self.shown = []
+        self.api = None
+
+    async def typing(self, openid):
+        raise AssertionError("nobody asked for it")
 
     async def send_text(self, openid, text, *, ai):
         what = self._fate.next()

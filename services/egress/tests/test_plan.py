@@ -7,13 +7,16 @@ from queqiao_common.events import Waiting
 from queqiao_common.settings import Delivery as Settings
 from queqiao_common.testing import NOW_MS, delivery
 from queqiao_egress import mailbox, quota
+from queqiao_egress.channels.official import quota_of
+from queqiao_egress.channels.port import Traits
 from queqiao_egress.dressing import items_of, rules_of
 from queqiao_egress.pages import Item, without
 from queqiao_egress.plan import Situation, Window, plan
 from queqiao_wechat.text import size
 
 SETTINGS = Settings(max_bytes=240)
-RULES = rules_of(SETTINGS)
+TRAITS = Traits(call="", marks_ai=True)
+RULES = rules_of(SETTINGS, TRAITS)
 WINDOW = Window(msgid="m_1", until_ms=NOW_MS + 3100)
 
 
@@ -103,7 +106,7 @@ class Reader:
     def __init__(self, mode, config, trigger, taken):
         self.mode = mode
         self.config = config
-        self.rules = rules_of(config)
+        self.rules = rules_of(config, TRAITS)
         self.asked = Waiting(msgid="m_1", received_ms=NOW_MS, trigger=trigger)
         self.window_ms = {"auto": 4500, "passive": 15_000, "active": 0}[mode]
         self.taken = taken
@@ -115,7 +118,7 @@ class Reader:
         self.free = 0
 
     def deliver(self, sent, now_ms):
-        own = items_of(sent, markdown=False)
+        own = items_of(sent, markdown=False, picture="［图片］")
         given = []
         until_ms = NOW_MS + self.window_ms
         if now_ms < until_ms and not self.claimed:
@@ -145,7 +148,7 @@ class Reader:
         )
 
     def _send(self, sent, own, given, now_ms):
-        known = quota.observe(self.ledger, (self.asked,), self.config, now_ms=now_ms)
+        known = quota.observe(self.ledger, (self.asked,), quota_of(self.config), now_ms=now_ms)
         left = quota.left(known, delivery_id=sent.id, used=0, now_ms=now_ms)
         allowed = quota.allowed(known, now_ms=now_ms)
         chosen = self._plan(sent, own, given, now_ms, left=left, allowed=allowed)
@@ -204,7 +207,7 @@ def test_a_user_reads_the_answer_in_order_or_is_told_what_is_missing(
     for number, (text, latency) in enumerate(pieces, 1):
         now_ms += latency
         sent = delivery(text, id=f"t.{number}", ai=True, final=number == len(pieces))
-        whole += "".join(one.text for one in items_of(sent, markdown=False))
+        whole += "".join(one.text for one in items_of(sent, markdown=False, picture="［图片］"))
         reader.deliver(sent, now_ms)
 
     unsaid = (config.label, config.more, config.cut)

@@ -5,13 +5,14 @@ from hypothesis import strategies as st
 from queqiao_common.settings import Delivery as Settings
 from queqiao_common.testing import NOW_MS, waiting
 from queqiao_egress import quota
+from queqiao_egress.channels.official import quota_of
 
-SETTINGS = Settings()
+QUOTA = quota_of(Settings())
 HOUR = 3_600_000
 
 
 def observe(ledger, *actions, now_ms=NOW_MS):
-    return quota.observe(ledger, actions, SETTINGS, now_ms=now_ms)
+    return quota.observe(ledger, actions, QUOTA, now_ms=now_ms)
 
 
 def left(ledger, delivery_id="d.1", *, used=0, now_ms=NOW_MS):
@@ -120,3 +121,22 @@ def test_no_window_is_ever_overdrawn(steps):
                 assert sum(grant.taken.values()) <= grant.size
                 spent[grant.opened_ms, grant.size] = sum(grant.taken.values())
     assert all(count <= size for (_, size), count in spent.items())
+
+
+def test_a_minute_holds_so_many_messages_and_no_more():
+    """WeCom loses the next one without a word."""
+    ledger = quota.spend(quota.Ledger(), count=29, now_ms=NOW_MS)
+    ledger = quota.spend(ledger, count=1, now_ms=NOW_MS + 10_000)
+
+    assert quota.paced(ledger, per_minute=30, now_ms=NOW_MS + 20_000) == (0, 40_000)
+    assert quota.paced(ledger, per_minute=30, now_ms=NOW_MS + 60_000) == (29, 0)
+
+
+def test_entering_a_chat_allows_what_the_channel_says():
+    program = quota.Quota(message=quota.Share(5, 60.0), enter=quota.Share(2, 60.0))
+    entered = quota.observe(None, (waiting(trigger="enter"),), program, now_ms=NOW_MS)
+    tapped = quota.observe(quota.Ledger(), (waiting(trigger="menu"),), program, now_ms=NOW_MS)
+
+    assert quota.allowed(entered, now_ms=NOW_MS) == 2
+    assert quota.closes_ms(entered) == NOW_MS + 60_000
+    assert quota.allowed(tapped, now_ms=NOW_MS) == 0

@@ -1,10 +1,12 @@
 """The broker as far as ingress speaks to it, in memory."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from queqiao_common import telemetry
 from queqiao_common.bus import PubAck
+from queqiao_common.events import Event
 
 
 @dataclass
@@ -26,7 +28,9 @@ class FakeBroker:
     stored: list[Any] = field(default_factory=list)
     traces: list[str] = field(default_factory=list)
 
-    async def publish_event(self, event, *, parent=None, deadline=30.0) -> PubAck:
+    async def publish_event(
+        self, event: Event, *, parent: Mapping[str, str] | None = None, deadline: float = 30.0
+    ) -> PubAck:
         if self.fails_with is not None:
             raise self.fails_with
         for number, one in enumerate(self.stored, 1):

@@ -5,83 +5,21 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi import FastAPI
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from prometheus_client import REGISTRY
 from queqiao_common import telemetry
-from queqiao_common.claims import Claim, Given, Tries
 from queqiao_common.errors import BrokerUnavailable
-from queqiao_common.events import PassiveOffer, WindowMissed, encode
+from queqiao_common.events import WindowMissed
 from queqiao_common.settings import Secret
-from queqiao_common.testing import CONV, MemoryDocuments
-from queqiao_ingress.app import Entrance
-from queqiao_ingress.callback import open_doors
-from queqiao_ingress.service import Ingress
-from queqiao_ingress.waiting import WaitingRoom
+from queqiao_ingress.app import MOST_REFUSALS
 from queqiao_wechat.crypto import Cipher
+from queqiao_wechat.signature import sign
 
-from services.ingress.tests import wechat
-from services.ingress.tests.memory_broker import FakeBroker, Message
-
-PATH = "/wechat/main"
-NOW_MS = 1_767_225_601_000
-
-
-class OfferingBroker(FakeBroker):
-    """Hears an offer as soon as the message is stored, as if the pipeline took no time."""
-
-    ingress: Ingress
-    reply: str | None = None
-
-    async def publish_event(self, event, *, parent=None, deadline=30.0):
-        ack = await super().publish_event(event, parent=parent, deadline=deadline)
-        if self.reply is not None and not isinstance(event, WindowMissed):
-            offer = PassiveOffer(
-                id="o", account="main", conv=CONV, msgid=event.msgid, text=self.reply, items=("d",)
-            )
-            self.ingress.hear(Message(encode(offer)))
-        return ack
-
-
-class Site:
-    """One replica behind HTTP."""
-
-    def __init__(self, config, *, reply=None) -> None:
-        self.broker = OfferingBroker()
-        self.broker.reply = reply
-        self.claims: MemoryDocuments[Claim] = MemoryDocuments()
-        tries: MemoryDocuments[Tries] = MemoryDocuments()
-        self.given: MemoryDocuments[Given] = MemoryDocuments()
-        self.ingress = self.broker.ingress = Ingress(
-            config,
-            publisher=self.broker,
-            claims=self.claims,
-            tries=tries,
-            given=self.given,
-            room=WaitingRoom(seats=config.ingress.max_waiting, now=lambda: 0.0),
-        )
-        self.app = FastAPI()
-        Entrance(
-            doors=open_doors(config),
-            ingress=self.ingress,
-            settings=config.ingress,
-            now_ms=lambda: NOW_MS,
-        ).open(self.app)
-
-    async def get(self, query, path=PATH):
-        return await self._send("GET", path, query)
-
-    async def post(self, body, query=None, path=PATH):
-        return await self._send("POST", path, wechat.signed() if query is None else query, body)
-
-    async def _send(self, method, path, query, body=None):
-        async with httpx.AsyncClient(
-            transport=httpx.ASGITransport(self.app), base_url="http://ingress"
-        ) as client:
-            return await client.request(method, path, params=query, content=body)
+from services.ingress.tests import wechat, wecom
+from services.ingress.tests.site import NOW_MS, PATH, Site
 
 
 def site(reply=None, /, *, delivery="active", ingress=None, **fields) -> Site:
@@ -200,6 +138,46 @@ async def test_another_accounts_ciphertext_is_forbidden():
     query, body = wechat.sealed(wechat.text(), cipher=Cipher(wechat.AES_KEY, "wx_other"))
 
     assert refused(await one.post(body, query)) == 403
+
+
+@pytest.mark.parametrize(("seconds", "status"), [(-600, 200), (-601, 403), (601, 403), (None, 403)])
+async def test_old_signatures_are_refused_where_that_is_configured(seconds, status):
+    """It is off by itself: nothing says that WeChat signs a repeated delivery anew."""
+    stamp = "x" if seconds is None else str(NOW_MS // 1000 + seconds)
+    query = {"timestamp": stamp, "nonce": "1", "signature": sign(wechat.TOKEN, stamp, "1")}
+
+    strict = await site(ingress={"max_age": 600.0}).post(wechat.text(), query)
+    lenient = await site().post(wechat.text(), query)
+
+    assert (strict.status_code, lenient.status_code) == (status, 200)
+
+
+async def test_an_unsigned_body_is_not_even_read():
+    """To read it would cost a connection for seconds, and memory."""
+    read: list[int] = []
+
+    async def body():
+        read.append(1)
+        yield b"<xml>"
+
+    one = site(aes_key=Secret(wechat.AES_KEY))
+
+    assert refused(await one.post(body(), {"msg_signature": "0"})) == 403
+    assert refused(await site().post(body(), {})) == 403
+    assert read == []
+
+
+async def test_a_bots_answer_is_json_and_its_silence_is_empty():
+    account = wecom.account("wecom_bot", welcome="")
+    one = Site(wechat.config(account))
+    query, body = wecom.to_bot(wecom.message())
+    answer = await one.post(body, query)
+    query, body = wecom.to_bot(wecom.message(msgtype="event", event={"eventtype": "enter_chat"}))
+    silence = await one.post(body, query)
+
+    assert answer.headers["content-type"] == "application/json"
+    assert wecom.bot_answer(answer.content)["stream"]["finish"] is False
+    assert (silence.status_code, silence.content) == (200, b"")
 
 
 async def test_a_body_that_is_no_message_is_a_bad_request():
@@ -334,14 +312,25 @@ async def test_a_refusal_is_one_line_with_its_reason(caplog, path, reason):
     assert "secret" not in str(line.__dict__)
 
 
+async def test_a_flood_of_refusals_is_counted_and_not_written_down(caplog):
+    caplog.set_level(logging.INFO)
+    one = site()
+
+    for _ in range(MOST_REFUSALS + 30):
+        await one.post(wechat.text(), {})
+
+    lines = [record for record in caplog.records if record.getMessage() == "callback.rejected"]
+    assert len(lines) == MOST_REFUSALS
+
+
 async def test_an_ignored_platform_event_is_named_in_its_line(caplog):
     caplog.set_level(logging.INFO)
 
-    response = await site().post(wechat.event("unsubscribe"))
+    response = await site().post(wechat.event("VIEW"))
 
     assert response.content == b"success"
     [line] = [record for record in caplog.records if record.name.startswith("queqiao")]
-    assert line.__dict__["platform_event"] == "unsubscribe"
+    assert line.__dict__["platform_event"] == "view"
     assert line.__dict__["answer"] == "ignored"
 
 
@@ -363,6 +352,7 @@ async def test_a_callback_is_the_root_of_its_messages_trace(monkeypatch):
     """The announcement belongs to it too, though it is published when the span has ended."""
     provider, spans = TracerProvider(), InMemorySpanExporter()
     provider.add_span_processor(SimpleSpanProcessor(spans))
+    monkeypatch.setattr(telemetry, "EXPORTING", True)
     monkeypatch.setattr(telemetry, "_tracer", provider.get_tracer("test"))
     one = site()
 

@@ -16,7 +16,7 @@ from queqiao_common.kv import JetStreamDocuments
 from queqiao_common.settings import Nats
 from queqiao_common.testing import CONV, eventually
 from queqiao_common.topology import CHAT, CLAIMS, INBOUND, MISSED, PASSIVE
-from queqiao_ingress.callback import Door
+from queqiao_ingress.doors import open_doors
 
 from services.ingress.tests import wechat
 
@@ -33,8 +33,8 @@ class Message:
 
     def __init__(self) -> None:
         self.body = wechat.text("问题", msgid=str(next(numbers)))
-        door = Door(wechat.account(), pepper="any")
-        self.msgid = door.admit(wechat.signed(), self.body, received_ms=0).message.msgid
+        door = open_doors(wechat.config())["main"]
+        self.msgid = str(door.admit(wechat.signed(), self.body, received_ms=0).facts["msgid"])
 
     async def deliver(self, replica, **options) -> httpx.Response:
         return await replica.post(PATH, params=wechat.signed(), content=self.body, **options)

@@ -3,9 +3,10 @@
 from typing import Any
 from xml.etree import ElementTree
 
+from msgspec import structs
 from queqiao_common.settings import Account, Config, IngressSettings, Secret
 from queqiao_wechat.crypto import Cipher
-from queqiao_wechat.messages import parse_envelope
+from queqiao_wechat.sealed import ciphertexts
 from queqiao_wechat.signature import is_signed, sign
 
 TOKEN = "bridge_token_2026"
@@ -18,18 +19,23 @@ OPENID, ORIGINAL_ID = "oABCDEFGHIJKLMNOPQRSTUVWXYZ0", "gh_0123456789ab"
 CIPHER = Cipher(AES_KEY, APPID)
 
 
-def account(**fields) -> Account:
+def account(**fields: Any) -> Account:
     """An account in plain mode, unless a key is given."""
     defaults: dict[str, Any] = {"id": "main", "appid": APPID, "token": Secret(TOKEN)}
     return Account(**(defaults | fields))
 
 
-def safe_account(**fields) -> Account:
+def safe_account(**fields: Any) -> Account:
     return account(aes_key=Secret(AES_KEY), **fields)
 
 
-def config(*accounts: Account, **ingress) -> Config:
+def config(*accounts: Account, **ingress: Any) -> Config:
     return Config(accounts=accounts or (account(),), ingress=IngressSettings(**ingress))
+
+
+def replaced(config: Config, **sections: Any) -> Config:
+    """The same configuration with other sections."""
+    return structs.replace(config, **sections)
 
 
 def xml(*lines: str, kind: str = "text", msgid: str = "24000000000000001") -> bytes:
@@ -81,7 +87,7 @@ def sealed(
 def unsealed(answer: bytes, *, cipher: Cipher = CIPHER) -> bytes:
     """Open an encrypted answer as the platform does: signature first."""
     fields = {field.tag: field.text or "" for field in ElementTree.fromstring(answer)}  # noqa: S314 - our own bytes
-    encrypted = parse_envelope(answer).encrypt
+    [encrypted] = ciphertexts(answer)
     assert is_signed(fields["MsgSignature"], TOKEN, fields["TimeStamp"], fields["Nonce"], encrypted)
     assert fields["Nonce"] == NONCE
     return cipher.decrypt(encrypted)

@@ -111,7 +111,7 @@ async def test_a_new_follower_is_welcomed(system):
 
 
 async def test_a_message_type_not_served_yet_is_said_kindly(system):
-    await system.say("auto", "d11", "", kind="location", Location_X="1", Location_Y="2")
+    await system.say("auto", "d11", "", kind="video")
 
     assert "看不懂" in (await entry(system, "auto", "d11"))["text"]
 

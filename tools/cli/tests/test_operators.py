@@ -23,8 +23,12 @@ from queqiao_common.topology import (
     CHAT,
     CLAIMS,
     CONVERSATIONS,
+    CURSORS,
     DEAD,
+    DISPLAYS,
     LLM,
+    LOADS,
+    PAGES,
     POLICY,
     REPLY,
     STREAMS,
@@ -245,11 +249,12 @@ async def test_a_user_of_whom_nothing_is_kept_can_be_asked_for(bus, options, cap
 
 def test_every_stream_and_bucket_is_searched_for_a_user():
     """A new place for personal data that nobody told `forget` about would be kept for ever."""
-    nobodys = {TOKENS.stream, ANSWERS.stream, POLICY.stream}
+    nobodys = {one.stream for one in (TOKENS, ANSWERS, POLICY, LOADS, CURSORS)}
     searched = {place.stream for place in conversations.places(conversations.User("main", MINE))}
 
     known = {one.name for one in STREAMS} | {one.stream for one in BUCKETS}
-    assert searched | {CLAIMS.stream} == known - nobodys
+    beside = {one.stream for one in (CLAIMS, DISPLAYS, PAGES)}
+    assert searched | beside == known - nobodys
 
 
 async def test_a_broker_that_is_as_it_shall_be_differs_in_nothing(bus, options, capsys):

@@ -5,6 +5,7 @@ several equal siblings are numbered (`List.TemplateId`, `List.1.TemplateId`), so
 reads like the single object that WeChat sends in its place.
 """
 
+import codecs
 from collections import Counter
 from collections.abc import Iterator
 from typing import NoReturn
@@ -14,6 +15,7 @@ import msgspec
 
 MAX_BYTES = 64 * 1024
 MAX_DEPTH = 8
+MAX_FIELDS = 1000  # values; a body of nothing but names would cost more time than its bytes tell
 MAX_NAME = 128  # characters; one huge name above thousands of children would fill the memory
 
 
@@ -26,7 +28,7 @@ def parse_fields(body: bytes) -> dict[str, str]:
 
     Raises:
         MessageError: it is over 64 kB, not UTF-8, not well-formed, carries a DOCTYPE, nests
-            deeper than 8, or has a name of over 128 characters.
+            deeper than 8, or has over 1,000 values or a name of over 128 characters.
     """
     if len(body) > MAX_BYTES:
         raise MessageError(f"body of {len(body)} bytes, the limit is {MAX_BYTES}")
@@ -41,12 +43,21 @@ def parse_fields(body: bytes) -> dict[str, str]:
     raise MessageError("body is neither an XML element nor a JSON object")
 
 
+def is_json(body: bytes) -> bool:
+    """Tell whether a body, well-formed or not, is read as JSON rather than as XML."""
+    return body.removeprefix(codecs.BOM_UTF8).lstrip()[:1] == b"{"
+
+
 def _parse_json(text: str) -> dict[str, str]:
     try:
         tree = msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError) as error:
         raise MessageError(f"body is not well-formed JSON ({type(error).__name__})") from None
-    return dict(_flatten(tree, "", 1))
+    fields: dict[str, str] = {}
+    for number, (path, value) in enumerate(_flatten(tree, "", 1)):
+        _check_count(number)
+        fields[path] = value
+    return fields
 
 
 def _flatten(value: object, path: str, depth: int) -> Iterator[tuple[str, str]]:
@@ -74,6 +85,11 @@ def _checked(name: str) -> str:
     return name
 
 
+def _check_count(count: int) -> None:
+    if count >= MAX_FIELDS:
+        raise MessageError(f"body has over {MAX_FIELDS} values")
+
+
 class _Xml:
     """One run of expat. A DOCTYPE is refused where it starts, before any entity can exist."""
 
@@ -83,6 +99,7 @@ class _Xml:
         self._siblings: list[Counter[str]] = [Counter()]
         self._chunks: list[str] = []
         self._is_leaf = False
+        self._count = 0
 
     def parse(self, text: str) -> dict[str, str]:
         # The encoding is fixed here: a declaration must not make expat decode the bytes anew.
@@ -104,6 +121,8 @@ class _Xml:
     def _start(self, name: str, _: dict[str, str]) -> None:
         if len(self._path) >= MAX_DEPTH:
             raise MessageError(f"body nests deeper than {MAX_DEPTH}")
+        _check_count(self._count)
+        self._count += 1
         repeated = self._siblings[-1][name]
         self._siblings[-1][name] += 1
         self._siblings.append(Counter())

@@ -15,7 +15,6 @@ from msgspec import Struct
 from queqiao_wechat.fields import MessageError, parse_fields
 
 __all__ = [
-    "Envelope",
     "ImageMessage",
     "LinkMessage",
     "LocationMessage",
@@ -29,7 +28,6 @@ __all__ = [
     "VideoMessage",
     "VoiceMessage",
     "dedupe_key",
-    "parse_envelope",
     "parse_message",
     "trigger_of",
 ]
@@ -38,24 +36,20 @@ Trigger: TypeAlias = Literal["message", "menu", "subscribe", "scan", "enter", "n
 """What opens a quota of customer-service messages (protocol reference 6.1)."""
 
 
-class Envelope(Struct, frozen=True, kw_only=True):
-    """The outside of a safe-mode push. `to_user` is empty where the platform sends none."""
-
-    to_user: str
-    encrypt: str
-
-
 class Inbound(Struct, frozen=True, kw_only=True, tag_field="type"):
     """What every push carries.
 
-    `to_user` is the account's original id (`gh_...`), `from_user` the openid, `created` whole
-    seconds since 1970 by WeChat's clock. `msgid` is empty for events, which have none.
+    `to_user` is the account's original id (`gh_...`; WeCom: the CorpID), `from_user` the openid
+    (WeCom: the UserID; empty for an event that names nobody), `created` whole seconds since 1970 by
+    WeChat's clock. `msgid` is empty for events, which have none. `fields` are those of the push
+    that no attribute holds: what this version does not know, under WeChat's names.
     """
 
     to_user: str
     from_user: str
     created: int
     msgid: str = ""
+    fields: dict[str, str] = {}
 
 
 class TextMessage(Inbound, tag="text", frozen=True, kw_only=True):
@@ -102,11 +96,12 @@ class LocationMessage(Inbound, tag="location", frozen=True, kw_only=True):
 
 
 class LinkMessage(Inbound, tag="link", frozen=True, kw_only=True):
-    """A shared article or page."""
+    """A shared article or page; only WeCom sends a picture with it."""
 
     title: str
     description: str = ""
     url: str = ""
+    picture_url: str = ""
 
 
 class MiniProgramPageMessage(Inbound, tag="miniprogrampage", frozen=True, kw_only=True):
@@ -120,7 +115,7 @@ class MiniProgramPageMessage(Inbound, tag="miniprogrampage", frozen=True, kw_onl
 
 
 class PlatformEvent(Inbound, tag="event", frozen=True, kw_only=True):
-    """Something that happened in WeChat; `fields` holds whatever else came with it.
+    """Something that happened in WeChat; what belongs to one event alone stands in `fields`.
 
     `name` is lowercase, since WeChat's own spelling varies; `original_name` is as received.
     """
@@ -129,14 +124,12 @@ class PlatformEvent(Inbound, tag="event", frozen=True, kw_only=True):
     original_name: str
     event_key: str = ""
     ticket: str = ""
-    fields: dict[str, str] = {}
 
 
 class UnknownMessage(Inbound, tag="unknown", frozen=True, kw_only=True):
     """A message of a type that this version does not know, with all its other fields."""
 
     msg_type: str
-    fields: dict[str, str] = {}
 
 
 Message: TypeAlias = (
@@ -157,27 +150,14 @@ class _Common(TypedDict):
     from_user: str
     created: int
     msgid: str
+    fields: dict[str, str]
 
 
 _Fields: TypeAlias = Mapping[str, str]
-_COMMON_NAMES = frozenset({"ToUserName", "FromUserName", "CreateTime", "MsgType"})
-_EVENT_NAMES = _COMMON_NAMES | {"Event", "EventKey", "Ticket", "Encrypt"}
-_UNKNOWN_NAMES = _COMMON_NAMES | {"MsgId", "Encrypt"}
+_COMMON_NAMES = frozenset(
+    {"ToUserName", "FromUserName", "CreateTime", "MsgType", "MsgId", "Encrypt"}
+)
 _KEY_HEX_DIGITS = 32  # 128 bits
-
-
-def parse_envelope(body: bytes) -> Envelope:
-    """Read the outside of an encrypted push, XML or JSON.
-
-    Raises:
-        MessageError: the body is not well-formed, or has no `Encrypt`.
-    """
-    fields = parse_fields(body)
-    # WeCom's AI bot spells the key in lowercase and sends no receiver.
-    encrypt = fields.get("Encrypt") or fields.get("encrypt")
-    if not encrypt:
-        raise MessageError("body has no Encrypt")
-    return Envelope(to_user=fields.get("ToUserName", ""), encrypt=encrypt)
 
 
 def parse_message(body: bytes) -> Message:
@@ -185,19 +165,21 @@ def parse_message(body: bytes) -> Message:
 
     Raises:
         MessageError: the body is not well-formed (see `parse_fields`), or lacks `ToUserName`,
-            `FromUserName` or `MsgType`.
+            `MsgType` or, unless it is an event, `FromUserName`.
     """
     fields = parse_fields(body)
-    for name in ("ToUserName", "FromUserName", "MsgType"):
+    kind = fields.get("MsgType", "").strip().lower()
+    for name in ("ToUserName", "MsgType", *(["FromUserName"] if kind != "event" else [])):
         if not fields.get(name, "").strip():
             raise MessageError(f"body has no {name}")
+    known, parse = _PARSERS.get(kind, _UNKNOWN)
     common = _Common(
         to_user=fields["ToUserName"].strip(),
-        from_user=fields["FromUserName"].strip(),
+        from_user=fields.get("FromUserName", "").strip(),
         created=_whole(fields.get("CreateTime", "")),
         msgid=fields.get("MsgId", "").strip(),
+        fields=_without(fields, _COMMON_NAMES | known),
     )
-    parse = _PARSERS.get(fields["MsgType"].strip().lower(), _unknown)
     return parse(common, fields)
 
 
@@ -281,6 +263,7 @@ def _link(common: _Common, fields: _Fields) -> Message:
         title=fields.get("Title", ""),
         description=fields.get("Description", ""),
         url=fields.get("Url", ""),
+        picture_url=fields.get("PicUrl", ""),
     )
 
 
@@ -303,26 +286,31 @@ def _event(common: _Common, fields: _Fields) -> Message:
         original_name=original_name,
         event_key=fields.get("EventKey", ""),
         ticket=fields.get("Ticket", ""),
-        fields=_without(fields, _EVENT_NAMES),
     )
 
 
 def _unknown(common: _Common, fields: _Fields) -> Message:
-    msg_type = fields["MsgType"].strip()
-    return UnknownMessage(**common, msg_type=msg_type, fields=_without(fields, _UNKNOWN_NAMES))
+    return UnknownMessage(**common, msg_type=fields["MsgType"].strip())
 
 
-_PARSERS: Mapping[str, Callable[[_Common, _Fields], Message]] = {
-    "text": _text,
-    "image": _image,
-    "voice": _voice,
-    "video": _video,
-    "shortvideo": _video,
-    "location": _location,
-    "link": _link,
-    "miniprogrampage": _mini_program_page,
-    "event": _event,
+_Parser: TypeAlias = tuple[frozenset[str], Callable[[_Common, _Fields], Message]]
+_VIDEO: _Parser = (frozenset({"MediaId", "ThumbMediaId"}), _video)
+_UNKNOWN: _Parser = (frozenset(), _unknown)
+_PARSERS: Mapping[str, _Parser] = {
+    "text": (frozenset({"Content", "bizmsgmenuid"}), _text),
+    "image": (frozenset({"MediaId", "PicUrl"}), _image),
+    "voice": (frozenset({"MediaId", "MediaId16K", "Format", "Recognition"}), _voice),
+    "video": _VIDEO,
+    "shortvideo": _VIDEO,
+    "location": (frozenset({"Location_X", "Location_Y", "Scale", "Label"}), _location),
+    "link": (frozenset({"Title", "Description", "Url", "PicUrl"}), _link),
+    "miniprogrampage": (
+        frozenset({"Title", "AppId", "PagePath", "ThumbUrl", "ThumbMediaId"}),
+        _mini_program_page,
+    ),
+    "event": (frozenset({"Event", "EventKey", "Ticket"}), _event),
 }
+"""By type: the fields that its attributes hold, and how it is read."""
 _EVENT_TRIGGERS: Mapping[str, Trigger] = {
     "click": "menu",
     "scancode_push": "menu",

@@ -22,11 +22,54 @@ def text_reply(*, to_user: str, from_user: str, created: int, content: str) -> b
     return _reply(to_user, from_user, created, "text", f"<Content>{_cdata(content)}</Content>")
 
 
+def image_reply(*, to_user: str, from_user: str, created: int, media_id: str) -> bytes:
+    """Return the XML of a picture that was uploaded before."""
+    body = f"<Image><MediaId>{_cdata(media_id)}</MediaId></Image>"
+    return _reply(to_user, from_user, created, "image", body)
+
+
+def voice_reply(*, to_user: str, from_user: str, created: int, media_id: str) -> bytes:
+    """Return the XML of a voice message that was uploaded before."""
+    body = f"<Voice><MediaId>{_cdata(media_id)}</MediaId></Voice>"
+    return _reply(to_user, from_user, created, "voice", body)
+
+
+def news_reply(
+    *,
+    to_user: str,
+    from_user: str,
+    created: int,
+    title: str,
+    description: str,
+    picture_url: str,
+    url: str,
+) -> bytes:
+    """Return the XML of one card. A message is answered by one alone: WeChat drops the others."""
+    article = (
+        f"<Title>{_cdata(title)}</Title><Description>{_cdata(description)}</Description>"
+        f"<PicUrl>{_cdata(picture_url)}</PicUrl><Url>{_cdata(url)}</Url>"
+    )
+    body = f"<ArticleCount>1</ArticleCount><Articles><item>{article}</item></Articles>"
+    return _reply(to_user, from_user, created, "news", body)
+
+
 def transfer_reply(*, to_user: str, from_user: str, created: int, kf_account: str = "") -> bytes:
     """Return the XML that hands the user over to human agents, or to the one named."""
     agent = f"<TransInfo><KfAccount>{_cdata(kf_account)}</KfAccount></TransInfo>"
     body = agent if kf_account else ""
     return _reply(to_user, from_user, created, "transfer_customer_service", body)
+
+
+def transfer_reply_json(*, to_user: str, from_user: str, created: int) -> bytes:
+    """Return the same as JSON, for a Mini Program that chose that format: to any agent."""
+    return msgspec.json.encode(
+        {
+            "ToUserName": to_user,
+            "FromUserName": from_user,
+            "CreateTime": created,
+            "MsgType": "transfer_customer_service",
+        }
+    )
 
 
 def encrypt_reply(

@@ -1,38 +1,62 @@
 """Context owns the conversations: `python -m queqiao_context`."""
 
+import math
 import time
 
+from queqiao_common.kv import JetStreamDocuments
+from queqiao_common.pages import Page, new_page_id
 from queqiao_common.runtime import Runtime, run
 from queqiao_common.topology import (
     CONTEXT_DELIVERED,
     CONTEXT_SCREENED,
     CONTEXT_SEGMENTS,
+    CONTEXT_SUMMARIES,
     CONTEXT_TIMEOUTS,
     CONVERSATIONS,
+    NOTES,
+    PAGES,
 )
 
 from queqiao_context.document import Conversation, read
-from queqiao_context.service import Context
-from queqiao_context.store import InboundStream
+from queqiao_context.notes import Remembered
+from queqiao_context.overload import Overload
+from queqiao_context.service import Context, Documented
+from queqiao_context.store import InboundStream, waiting_turns
 
 CHECK = 5.0
 """Seconds between two looks at what should have ended."""
+LOOK = 2.0
+"""Seconds between two looks at how many turns wait for a model."""
 
 
 async def main(runtime: Runtime) -> None:
     """Wire the service and work until told to stop."""
-    context = Context(
-        config=runtime.config,
+    config, bus = runtime.config, runtime.bus
+    overload = Overload(limit=config.context.shed_backlog, waiting=lambda: waiting_turns(bus))
+    documents = Documented(
         conversations=runtime.bucket(CONVERSATIONS, Conversation, read=read),
-        inbound=InboundStream(runtime.bus),
-        publish=runtime.bus.publish_event,
+        notes=runtime.bucket(NOTES, Remembered),
+        pages=JetStreamDocuments(
+            bus, PAGES, Page, lives=lambda _: config.pages.ttl, patience=math.inf
+        ),
+    )
+    context = Context(
+        config=config,
+        documents=documents,
+        inbound=InboundStream(bus),
+        publish=bus.publish_event,
         now_ms=lambda: time.time_ns() // 1_000_000,
+        new_page_id=new_page_id,
+        is_overloaded=overload.is_on,
     )
     runtime.consume(CONTEXT_SCREENED, context.absorb)
     runtime.consume(CONTEXT_SEGMENTS, context.record)
     runtime.consume(CONTEXT_DELIVERED, context.settle)
+    runtime.consume(CONTEXT_SUMMARIES, context.summarise)
     runtime.consume(CONTEXT_TIMEOUTS, context.expire)
     runtime.every(CHECK, context.look_after)
+    runtime.every(LOOK, overload.look)
+    runtime.mode("overload", overload.is_on)
     await runtime.run()
 
 

@@ -6,35 +6,33 @@ the document (`outbox`), so that a process which dies after writing it leaves no
 event it was handling comes again, changes nothing, and the outbox is published again under the
 same ids.
 
-One turn is in flight at a time, and within it one delivery: that gives order per user without
-locks, partitions or sticky replicas.
+What a message asks for is decided in `asking`, what becomes of an answer's pieces in `pieces`, how
+turns open and close in `turns`, who talks to the user in `handover`, what stays in `memory`.
 """
 
 from dataclasses import dataclass
 
 from msgspec import structs
-from queqiao_common import ids
 from queqiao_common.events import (
-    Delivery,
     DeliveryResult,
     Event,
-    Prompt,
     ScreenedMessage,
     ScreenedSegment,
+    Summarised,
     TurnTimeout,
-    Verdict,
     Waiting,
 )
 from queqiao_common.worker import Outgoing
 
-from queqiao_context.document import VERSION, Arrival, Asked, Conversation, Piece, Turn
-from queqiao_context.outbox import news, outbox, turn_id_of
+from queqiao_context import handover, memory
+from queqiao_context.asking import MAX_WAITING, asked_for, enqueue, forgets, is_fetch
+from queqiao_context.chain import Chain, Doubt, Gap
+from queqiao_context.document import VERSION, Arrival, Conversation
+from queqiao_context.outbox import gathering_id, gathering_until, news, outbox, turn_id_of
+from queqiao_context.pieces import given_up, with_piece
 from queqiao_context.rules import Rules
+from queqiao_context.turns import advance, close, handed_over
 
-MAX_WAITING = 24
-"""Open requests remembered for one turn; WeChat itself keeps a callback for 15 s at most."""
-GIVEN_UP = 1 << 30
-"""The attempt of a turn that has timed out: no model run is newer."""
 GRACE_MS = 5000
 """How long after its deadline a turn is still expected to be ended by its timer."""
 
@@ -45,37 +43,6 @@ class Step:
 
     document: Conversation | None
     publish: tuple[Event | Outgoing, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Chain:
-    """All sequences of a conversation's inbound messages after `after`, up to `upto`.
-
-    `verdicts` are what moderation has stored about them. As a rule they are on their way to us
-    anyway; where the document was lost, or its stream restored, they came long ago.
-    """
-
-    after: int
-    upto: int
-    sequences: tuple[int, ...]
-    verdicts: tuple[Arrival, ...] = ()
-
-    def covers(self, gap: "Gap") -> bool:
-        """Whether nothing in the gap is unknown to this chain."""
-        return self.after <= gap.after and gap.upto <= self.upto
-
-
-class Gap(Exception):  # noqa: N818 - an answer, not an accident
-    """The messages after `after` and up to `upto` must be known before anything is absorbed."""
-
-    def __init__(self, after: int, upto: int) -> None:
-        super().__init__(f"after {after} up to {upto}")
-        self.after = after
-        self.upto = upto
-
-
-class Doubt(Exception):  # noqa: N818 - a question, not an accident
-    """The document was written in another epoch than `Rules.epoch`: which of them is over?"""
 
 
 # -- a message ------------------------------------------------------------------------------
@@ -98,6 +65,7 @@ def absorb(
     Raises:
         Gap: `chain` does not cover what lies between the cursor and the latest arrival.
         Doubt: the epoch of the document is not the one we know, and we are not sure of ours.
+        FactsNeeded: the notes about the user must be read first (so do the other functions).
     """
     talk = talk or _begun(screened, rules)
     if talk.epoch != rules.epoch:
@@ -112,7 +80,7 @@ def absorb(
         raise gap
     before, is_late = talk, _is_late(talk, rules)
     if is_late:
-        talk = _given_up(talk, rules)
+        talk = given_up(talk, rules)
     arrivals = {one.screened.sequence: one for one in (*chain.verdicts, *talk.early)}
     arrivals.setdefault(screened.sequence, Arrival(screened=screened, traceparent=traceparent))
     for sequence in chain.sequences:
@@ -121,7 +89,7 @@ def absorb(
                 break
             talk = _take(talk, arrivals.pop(sequence), rules)
     early = tuple(arrivals[one] for one in sorted(arrivals) if one > talk.cursor)
-    step = _advance(before, structs.replace(talk, early=early), rules)
+    step = _advanced(before, structs.replace(talk, early=early), rules)
     return _with_outbox(step, rules) if is_late else step
 
 
@@ -145,20 +113,40 @@ def _take(talk: Conversation, arrival: Arrival, rules: Rules) -> Conversation:
     if message is None:
         return talk  # undecodable: nobody knows whom to answer
     talk = structs.replace(talk, openid=message.openid or talk.openid)
-    waiting = Waiting(msgid=message.msgid, received_ms=message.received_ms, trigger=message.trigger)
-    if _wants_parked(talk, screened, rules):
-        talk = structs.replace(talk, collect=(*talk.collect, waiting)[-MAX_WAITING:])
-        if _is_fetch(screened, rules):
-            return _let_turn_answer(talk, waiting)
-    asked = _asked(screened, waiting, rules, arrival.traceparent)
-    return talk if asked is None else _enqueue(talk, asked, rules)
-
-
-def _is_fetch(screened: ScreenedMessage, rules: Rules) -> bool:
-    return (
-        screened.verdict in {Verdict.PASS, Verdict.MASKED}
-        and screened.text.strip() in rules.settings.fetch_words
+    if message.kind != "platform_event":
+        talk = handover.seen(talk, rules)
+    waiting = Waiting(
+        msgid=message.msgid,
+        received_ms=message.received_ms,
+        trigger=message.trigger,
+        ticket=message.ticket,
     )
+    if talk.handed is None and _wants_parked(talk, screened, rules):
+        talk = structs.replace(talk, collect=(*talk.collect, waiting)[-MAX_WAITING:])
+        if is_fetch(screened, rules):
+            return _let_turn_answer(talk, waiting)
+    asked = asked_for(talk, screened, rules)
+    talk = _moved(talk, screened, rules)
+    if asked is None:
+        return talk
+    if asked.kind == "back":
+        talk = handover.take_back(talk, tell=message.kind != "platform_event")
+    asked = structs.replace(
+        asked, waiting=(waiting,), traceparent=arrival.traceparent, peer=message.peer
+    )
+    return enqueue(talk, asked, rules)
+
+
+def _moved(talk: Conversation, screened: ScreenedMessage, rules: Rules) -> Conversation:
+    """Follow what a message says beside what it asks for: who talks to the user, what may stay."""
+    message = screened.message
+    if message is not None and handover.begun_by_platform(message):
+        talk = handover.reached(handover.hand_over(talk, "agent", rules))
+    if forgets(screened, rules):
+        talk = memory.forgotten(talk)
+    if message is not None and message.platform_event == "unsubscribe":
+        talk = structs.replace(handover.take_back(talk, tell=False), persona="", failures=0)
+    return talk
 
 
 def _wants_parked(talk: Conversation, screened: ScreenedMessage, rules: Rules) -> bool:
@@ -166,7 +154,7 @@ def _wants_parked(talk: Conversation, screened: ScreenedMessage, rules: Rules) -
     if talk.parked > 0:
         return True
     busy = talk.turn is not None or talk.out is not None
-    return rules.passive_only and busy and _is_fetch(screened, rules)
+    return rules.passive_only and busy and is_fetch(screened, rules)
 
 
 def _let_turn_answer(talk: Conversation, waiting: Waiting) -> Conversation:
@@ -177,99 +165,18 @@ def _let_turn_answer(talk: Conversation, waiting: Waiting) -> Conversation:
     return structs.replace(talk, turn=structs.replace(talk.turn, waiting=merged))
 
 
-def _asked(
-    screened: ScreenedMessage, waiting: Waiting, rules: Rules, traceparent: str
-) -> Asked | None:
-    """Say what a message asks for; None where it asks for nothing."""
-    message, settings = screened.message, rules.settings
-    if message is None:
-        return None
-
-    def notice(text: str) -> Asked | None:
-        if not text:
-            return None
-        return Asked(kind="notice", text=text, waiting=(waiting,), traceparent=traceparent)
-
-    if screened.verdict in {Verdict.BLOCKED, Verdict.THROTTLED}:
-        return notice(screened.text)
-    if screened.verdict is Verdict.FAILED:
-        return notice(settings.apology)
-    if message.kind == "platform_event":
-        return notice(rules.welcome if message.platform_event == "subscribe" else "")
-    if message.kind == "unsupported" or not screened.text.strip():
-        return notice(settings.unsupported)
-    reset = screened.text.strip() in settings.reset_words
-    return Asked(
-        kind="reset" if reset else "question",
-        text=settings.reset_text if reset else screened.text,
-        waiting=(waiting,),
-        traceparent=traceparent,
-    )
-
-
-def _enqueue(talk: Conversation, asked: Asked, rules: Rules) -> Conversation:
-    """Queue it; too many questions become one request for patience."""
-    if asked.kind == "question" and len(talk.queue) >= rules.settings.max_queued:
-        asked = structs.replace(asked, kind="notice", text=rules.settings.busy)
-    last = talk.queue[-1] if talk.queue else None
-    if last and asked.kind == last.kind == "notice" and asked.text == last.text:
-        merged = structs.replace(asked, waiting=(*last.waiting, *asked.waiting)[-MAX_WAITING:])
-        return structs.replace(talk, queue=(*talk.queue[:-1], merged))
-    return structs.replace(talk, queue=(*talk.queue, asked))
-
-
 # -- a piece of an answer -------------------------------------------------------------------
 
 
 def record(talk: Conversation | None, piece: ScreenedSegment, rules: Rules) -> Step:
-    """Record a piece by its number, and release it when it is the next and nothing is out.
-
-    Pieces of one attempt at a time: a newer run of the model writes another text, so what an older
-    one left unreleased is dropped, and of the newer one what was already said is skipped.
-    """
+    """Record a piece by its number, and release it when it is the next and nothing is out."""
     turn = talk.turn if talk else None
     if talk is None or turn is None or turn_id_of(talk, turn) != piece.turn_id:
         return Step(None, outbox(talk, rules))
-    if piece.attempt < turn.attempt or (piece.attempt > turn.attempt and _is_whole(turn)):
+    recorded = with_piece(talk, turn, piece, rules)
+    if recorded == turn:
         return Step(None, outbox(talk, rules))
-    if piece.attempt > turn.attempt:
-        turn = structs.replace(turn, attempt=piece.attempt, pieces=(), final=None)
-    turn = _with_piece(turn, piece, rules)
-    if turn == talk.turn:
-        return Step(None, outbox(talk, rules))
-    return _advance(talk, structs.replace(talk, turn=turn), rules)
-
-
-def _is_whole(turn: Turn) -> bool:
-    """Whether the answer is complete, so that another run of the model has nothing to add."""
-    if turn.final is None:
-        return False
-    return len(turn.pieces) == turn.final - turn.released + 1
-
-
-def _with_piece(turn: Turn, piece: ScreenedSegment, rules: Rules) -> Turn:
-    if piece.failed or piece.verdict is Verdict.FAILED:
-        return _ended(turn, rules.settings.apology)
-    if piece.verdict is Verdict.BLOCKED:
-        number = max(piece.number, turn.released)
-        kept = tuple(one for one in turn.pieces if one.number < number)
-        pieces = (*kept, Piece(number=number, text=piece.text, ai=False))
-        return structs.replace(turn, pieces=pieces, final=number)
-    if turn.final is not None and piece.number > turn.final:
-        return turn
-    if piece.final:
-        turn = structs.replace(turn, final=max(piece.number, turn.released - 1))
-    known = {one.number for one in turn.pieces}
-    if piece.number < turn.released or piece.number in known:
-        return turn
-    pieces = (*turn.pieces, Piece(number=piece.number, text=piece.text))
-    return structs.replace(turn, pieces=tuple(sorted(pieces, key=lambda one: one.number)))
-
-
-def _ended(turn: Turn, text: str) -> Turn:
-    """End an answer here with a fixed text; what was not released of it is dropped."""
-    last = Piece(number=turn.released, text=text, ai=False)
-    return structs.replace(turn, pieces=(last,), final=turn.released)
+    return _advanced(talk, structs.replace(talk, turn=recorded), rules)
 
 
 # -- what became of a delivery --------------------------------------------------------------
@@ -279,46 +186,49 @@ def settle(talk: Conversation | None, result: DeliveryResult, rules: Rules) -> S
     """Release the next piece, or close the turn and open the next with all that waits."""
     if talk is None or talk.out is None or talk.out.id != result.delivery_id:
         return Step(None, outbox(talk, rules))
-    answered = talk.out
+    answered, turn = talk.out, talk.turn
     served = answered.waiting if result.via == "passive" else ()
     left = tuple(one for one in talk.collect if one not in served)
     after = structs.replace(talk, out=None, parked=result.parked, collect=left)
-    if talk.turn is not None and answered.kind != "collect" and answered.final:
-        after = _close(after, talk.turn, rules)
-    return _advance(talk, after, rules)
+    if turn is not None and answered.kind != "collect" and answered.final:
+        after = close(after, turn, rules)
+        after = handed_over(after, turn, rules, failed=result.status == "failed")
+    return _advanced(talk, after, rules)
 
 
-def _close(talk: Conversation, turn: Turn, rules: Rules) -> Conversation:
-    """End a turn: its question and answer become history."""
-    history = talk.history
-    if turn.kind == "question" and turn.said:
-        history = (*history, Prompt("user", turn.question), Prompt("assistant", turn.said))
-    elif turn.kind == "reset":
-        history = ()
-    kept = history[-rules.settings.max_messages :] if rules.settings.max_messages else ()
-    return structs.replace(talk, turn=None, history=kept, active_ms=rules.now_ms)
+# -- a summary ------------------------------------------------------------------------------
+
+
+def summarise(talk: Conversation | None, summarised: Summarised, rules: Rules) -> Step:
+    """Put the summary in the place of what it covers."""
+    after = None if talk is None else memory.take_summary(talk, summarised)
+    if after is None or after == talk:
+        return Step(None, outbox(talk, rules))
+    return Step(after)
 
 
 # -- the deadline ---------------------------------------------------------------------------
 
 
 def expire(talk: Conversation | None, timeout: TurnTimeout, rules: Rules) -> Step:
-    """Answer a turn whose model has not finished in time with the apology, and close it."""
-    turn = talk.turn if talk else None
-    if talk is None or turn is None or turn_id_of(talk, turn) != timeout.turn_id:
+    """Answer a turn whose model has not finished in time with the apology, and close it.
+
+    Or: open the turn of pictures that have waited long enough for more.
+    """
+    if talk is None:
+        return Step(None)
+    until = gathering_until(talk)
+    if until is not None:
+        is_over = rules.now_ms >= until or timeout.id == gathering_id(talk, until)
+        # The broker's clock rules: were ours behind it, the timer would be set again and again.
+        then = structs.replace(rules, now_ms=max(rules.now_ms, until))
+        return _advanced(talk, talk, then) if is_over else Step(None, outbox(talk, rules))
+    turn = talk.turn
+    if turn is None or turn_id_of(talk, turn) != timeout.turn_id:
         return Step(None, outbox(talk, rules))
     if rules.now_ms < turn.deadline_ms - 1000:
         return Step(None, outbox(talk, rules))
-    return _with_outbox(_advance(talk, _given_up(talk, rules), rules), rules)
-
-
-def _given_up(talk: Conversation, rules: Rules) -> Conversation:
-    """End the turn with the apology, unless all of its answer is here and is being delivered."""
-    turn = talk.turn
-    if turn is None or _is_whole(turn):
-        return talk
-    ended = structs.replace(_ended(turn, rules.settings.apology), attempt=GIVEN_UP)
-    return structs.replace(talk, turn=ended)
+    return _with_outbox(_advanced(talk, given_up(talk, rules), rules), rules)
 
 
 def due_ms(talk: Conversation, rules: Rules) -> int | None:
@@ -327,7 +237,7 @@ def due_ms(talk: Conversation, rules: Rules) -> int | None:
         return talk.turn.deadline_ms
     if talk.out is not None:
         return talk.active_ms + int(rules.settings.turn_timeout * 1000)
-    return None
+    return gathering_until(talk)
 
 
 def _is_late(talk: Conversation, rules: Rules) -> bool:
@@ -339,13 +249,9 @@ def _is_late(talk: Conversation, rules: Rules) -> bool:
 # -- what follows ---------------------------------------------------------------------------
 
 
-def _advance(before: Conversation, talk: Conversation, rules: Rules) -> Step:
-    """Do all that can be done now: collect, release, close, open. Then say what is new."""
-    while talk.out is None:
-        after = _collect(talk) or _release(talk, rules) or _open(talk, rules)
-        if after is None:
-            break
-        talk = after
+def _advanced(before: Conversation, talk: Conversation, rules: Rules) -> Step:
+    """Do all that can be done now, and say what is new."""
+    talk = advance(talk, rules)
     if talk == before:
         return Step(None, outbox(talk, rules))
     return Step(talk, news(before, talk, rules))
@@ -354,98 +260,3 @@ def _advance(before: Conversation, talk: Conversation, rules: Rules) -> Step:
 def _with_outbox(step: Step, rules: Rules) -> Step:
     """Publish all that is pending, not only what is new: what was lost is thereby replaced."""
     return step if step.document is None else Step(step.document, outbox(step.document, rules))
-
-
-def _collect(talk: Conversation) -> Conversation | None:
-    """Hand what is parked to those who came for it (or let them go, when nothing is)."""
-    if not talk.collect or (talk.turn is not None and not talk.parked):
-        return None
-    turn = ids.turn_id(account=talk.account, conv=talk.conv, number=talk.turns)
-    out = Delivery(
-        id=f"{turn}.collect.{talk.collect[-1].msgid}",
-        account=talk.account,
-        conv=talk.conv,
-        openid=talk.openid,
-        turn_id=turn,
-        kind="collect",
-        waiting=talk.collect,
-    )
-    return structs.replace(talk, out=out, collect=())
-
-
-def _release(talk: Conversation, rules: Rules) -> Conversation | None:
-    """Release every piece that is next, as one delivery; close a turn that has no more."""
-    turn = talk.turn
-    if turn is None:
-        return None
-    if turn.final is not None and turn.released > turn.final:
-        return _close(talk, turn, rules)
-    ready = _next_pieces(turn)
-    if not ready:
-        return None
-    text = "\n\n".join(piece.text for piece in ready)
-    last = ready[-1].number
-    turn = structs.replace(
-        turn,
-        pieces=tuple(piece for piece in turn.pieces if piece.number > last),
-        released=last + 1,
-        deliveries=turn.deliveries + 1,
-        said="\n\n".join(filter(None, (turn.said, text if ready[0].ai else ""))),
-    )
-    out = Delivery(
-        id=f"{turn_id_of(talk, turn)}.{turn.deliveries}",
-        account=talk.account,
-        conv=talk.conv,
-        openid=talk.openid,
-        turn_id=turn_id_of(talk, turn),
-        kind="answer" if ready[0].ai else "notice",
-        text=text,
-        final=turn.final == last,
-        ai=ready[0].ai,
-        waiting=turn.waiting,
-        parked=talk.parked,
-    )
-    return structs.replace(talk, turn=turn, out=out)
-
-
-def _next_pieces(turn: Turn) -> tuple[Piece, ...]:
-    """Return the unbroken run of pieces from the next number on, of one kind of author."""
-    ready: list[Piece] = []
-    for piece in turn.pieces:
-        if piece.number != turn.released + len(ready):
-            break
-        if ready and piece.ai != ready[0].ai:
-            break
-        ready.append(piece)
-    return tuple(ready)
-
-
-def _open(talk: Conversation, rules: Rules) -> Conversation | None:
-    """Open ONE turn with all questions that wait: people send three messages where one would do."""
-    if talk.turn is not None or not talk.queue:
-        return None
-    first, count = talk.queue[0], 1
-    if first.kind == "question":
-        while count < len(talk.queue) and talk.queue[count].kind == "question":
-            count += 1
-    taken = talk.queue[:count]
-    waiting = tuple(one for asked in taken for one in asked.waiting)[-MAX_WAITING:]
-    silent = rules.now_ms - talk.active_ms > rules.settings.session_ttl * 1000
-    turn = Turn(
-        number=talk.turns + 1,
-        kind=first.kind,
-        question="\n".join(asked.text for asked in taken),
-        waiting=waiting,
-        deadline_ms=rules.now_ms + int(rules.settings.turn_timeout * 1000),
-        traceparent=taken[-1].traceparent,
-    )
-    if first.kind != "question":
-        turn = _ended(turn, first.text)
-    return structs.replace(
-        talk,
-        queue=talk.queue[count:],
-        turns=turn.number,
-        turn=turn,
-        history=() if silent else talk.history,
-        active_ms=rules.now_ms,
-    )

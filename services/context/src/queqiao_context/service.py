@@ -2,28 +2,41 @@
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from typing import Protocol
 
+from msgspec import structs
 from queqiao_common import ids, telemetry
-from queqiao_common.errors import BrokerUnavailable
+from queqiao_common.errors import BrokerUnavailable, TransientError
 from queqiao_common.events import (
     DeliveryResult,
     Event,
     ScreenedMessage,
     ScreenedSegment,
+    Summarised,
     TurnTimeout,
 )
 from queqiao_common.kv import Documents
+from queqiao_common.pages import Page
 from queqiao_common.settings import Config
 from queqiao_common.worker import Outgoing, Received
 
-from queqiao_context import conversation
-from queqiao_context.conversation import Chain, Doubt, Gap, Step
+from queqiao_context import conversation, notes, showing
+from queqiao_context.asking import forgets
+from queqiao_context.chain import Chain, Doubt, Gap
+from queqiao_context.conversation import Step
 from queqiao_context.document import Conversation
-from queqiao_context.rules import Rules
+from queqiao_context.notes import Remembered
+from queqiao_context.rules import FactsNeeded, Rules, rules_for
+from queqiao_context.summary import parted
 from queqiao_context.watch import AGAIN_MS, Watch
 
 Yields = AsyncIterator[Event | Outgoing]
+Incoming = ScreenedMessage | ScreenedSegment | DeliveryResult | TurnTimeout | Summarised
+Decide = Callable[[Conversation | None, Rules], Step]
+
+ORDER = 2.0
+"""Seconds after which it is looked again whether a message that came early has been absorbed."""
 
 
 class Inbound(Protocol):
@@ -36,6 +49,23 @@ class Inbound(Protocol):
         """Return the conversation's messages in a gap."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Documented:
+    """The buckets that context writes."""
+
+    conversations: Documents[Conversation]
+    notes: Documents[Remembered]
+    pages: Documents[Page]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A step, and the conversation as it stands after it."""
+
+    step: Step
+    talk: Conversation | None
+
+
 class Context:
     """The only writer of conversations."""
 
@@ -43,45 +73,76 @@ class Context:
         self,
         *,
         config: Config,
-        conversations: Documents[Conversation],
+        documents: Documented,
         inbound: Inbound,
         publish: Callable[[Event], Awaitable[object]],
         now_ms: Callable[[], int],
+        new_page_id: Callable[[], str],
+        is_overloaded: Callable[[], bool],
     ) -> None:
         self._config = config
-        self._conversations = conversations
+        self._conversations = documents.conversations
+        self._notes = documents.notes
+        self._pages = documents.pages
         self._inbound = inbound
         self._publish = publish
         self._now_ms = now_ms
+        self._new_page_id = new_page_id
+        self._is_overloaded = is_overloaded
         self._watch = Watch()
 
     async def absorb(self, received: Received[ScreenedMessage]) -> Yields:
-        """Take in what a user said."""
-        step = await self._absorbed(received.event)
-        for item in step.publish:
+        """Take in what a user said.
+
+        Raises:
+            TransientError: the user is to be forgotten, and earlier messages have yet to come.
+        """
+        screened = received.event
+        outcome = await self._absorbed(screened)
+        for item in outcome.step.publish:
             yield item
+        if forgets(screened, self._rules(screened.account)):
+            await self._forget(screened, outcome.talk)
 
     async def record(self, received: Received[ScreenedSegment]) -> Yields:
         """Record one piece of an answer; release it when it is the next and nothing is out."""
-        piece, rules = received.event, self._rules(received.event.account)
+        piece = received.event
         telemetry.note({telemetry.TURN_ID: piece.turn_id, telemetry.ATTEMPT: piece.attempt})
-        step = await self._change(piece, lambda talk: conversation.record(talk, piece, rules))
-        for item in step.publish:
+        outcome = await self._change(
+            piece, lambda talk, rules: conversation.record(talk, piece, rules)
+        )
+        await self._learn(outcome.talk, ids.turn_number(piece.turn_id), piece.notes)
+        for item in outcome.step.publish:
             yield item
 
     async def settle(self, received: Received[DeliveryResult]) -> Yields:
         """Release the next piece, or close the turn and open the next."""
-        result, rules = received.event, self._rules(received.event.account)
+        result = received.event
         telemetry.note({telemetry.TURN_ID: result.turn_id, telemetry.VIA: result.via})
-        step = await self._change(result, lambda talk: conversation.settle(talk, result, rules))
-        for item in step.publish:
+        outcome = await self._change(
+            result, lambda talk, rules: conversation.settle(talk, result, rules)
+        )
+        for item in outcome.step.publish:
+            yield item
+
+    async def summarise(self, received: Received[Summarised]) -> Yields:
+        """Keep a summary in the place of what it covers, and the facts it found."""
+        summary = received.event
+        outcome = await self._change(
+            summary, lambda talk, rules: conversation.summarise(talk, summary, rules)
+        )
+        facts = (*summary.notes, *parted(summary.text)[1])
+        await self._learn(outcome.talk, summary.upto, facts)
+        for item in outcome.step.publish:
             yield item
 
     async def expire(self, received: Received[TurnTimeout]) -> Yields:
         """Answer a turn that is still in flight at its deadline with the apology."""
-        timeout, rules = received.event, self._rules(received.event.account)
-        step = await self._change(timeout, lambda talk: conversation.expire(talk, timeout, rules))
-        for item in step.publish:
+        timeout = received.event
+        outcome = await self._change(
+            timeout, lambda talk, rules: conversation.expire(talk, timeout, rules)
+        )
+        for item in outcome.step.publish:
             yield item
 
     async def look_after(self) -> None:
@@ -98,46 +159,33 @@ class Context:
             timeout = TurnTimeout(id=late, account=talk.account, conv=talk.conv, turn_id=turn)
             await self._publish(timeout)
 
-    async def _absorbed(self, screened: ScreenedMessage) -> Step:
+    # -- a message --------------------------------------------------------------------------
+
+    async def _absorbed(self, screened: ScreenedMessage) -> Outcome:
         with contextlib.suppress(Doubt):
-            step = await self._absorb(screened, await self._inbound.epoch(), None)
-            if step.document is not None:
-                return step
+            outcome = await self._absorb(screened, await self._inbound.epoch(), None)
+            if outcome.step.document is not None:
+                return outcome
         # Absorbed before; or numbered by a stream that was created anew behind our back.
         fresh = await self._inbound.epoch(fresh=True)
         return await self._absorb(screened, fresh, None, sure=True)
 
     async def _absorb(
         self, screened: ScreenedMessage, epoch: str, chain: Chain | None, *, sure: bool = False
-    ) -> Step:
+    ) -> Outcome:
         """Decide with the chain at hand; where it falls short, read it and decide again."""
-        rules = self._rules(screened.account, epoch=epoch)
         traceparent = telemetry.current_headers().get("traceparent", "")
         try:
             return await self._change(
                 screened,
-                lambda talk: conversation.absorb(
+                lambda talk, rules: conversation.absorb(
                     talk, screened, chain, rules, traceparent=traceparent, sure=sure
                 ),
+                epoch=epoch,
             )
         except Gap as gap:
             read = await self._chain(screened, gap)
         return await self._absorb(screened, epoch, read, sure=sure)
-
-    async def _change(
-        self,
-        event: ScreenedMessage | ScreenedSegment | DeliveryResult | TurnTimeout,
-        decide: Callable[[Conversation | None], Step],
-    ) -> Step:
-        def change(talk: Conversation | None) -> tuple[Conversation | None, Step]:
-            step = decide(talk)
-            return step.document, step
-
-        step = await self._conversations.update(f"{event.account}.{event.conv}", change)
-        if step.document is not None:
-            due = conversation.due_ms(step.document, self._rules(event.account))
-            self._watch.note(step.document.key, due)
-        return step
 
     async def _chain(self, screened: ScreenedMessage, gap: Gap) -> Chain:
         chain = await self._inbound.chain(account=screened.account, conv=screened.conv, gap=gap)
@@ -146,16 +194,79 @@ class Context:
             raise BrokerUnavailable("the inbound stream does not show a message we were told of")
         return chain
 
-    def _rules(self, account_id: str, *, epoch: str = "") -> Rules:
-        config = self._config
-        account = config.account(account_id)
-        persona = config.persona(account.persona if account else "assistant")
-        return Rules(
-            settings=config.context,
-            passive_only=account is not None and account.mode == "passive",
-            persona=persona.prompt,
-            route=persona.route,
-            welcome=account.welcome if account else "",
-            epoch=epoch,
-            now_ms=self._now_ms(),
+    # -- documents --------------------------------------------------------------------------
+
+    async def _change(self, event: Incoming, decide: Decide, *, epoch: str = "") -> Outcome:
+        """Apply what an event changes; whatever its publications need stands before they leave."""
+        rules = self._rules(event.account, epoch=epoch)
+        key = f"{event.account}.{event.conv}"
+        try:
+            outcome = await self._decided(key, decide, rules)
+        except FactsNeeded:
+            known = (await self._notes.get(key)).value or Remembered()
+            outcome = await self._decided(key, decide, rules, known)
+        if outcome.step.document is not None:
+            self._watch.note(key, conversation.due_ms(outcome.step.document, rules))
+        if outcome.talk is not None:
+            _note_state(outcome.talk, rules)
+            await self._show(outcome.talk, rules)
+        return outcome
+
+    async def _decided(
+        self, key: str, decide: Decide, rules: Rules, known: Remembered | None = None
+    ) -> Outcome:
+        def change(talk: Conversation | None) -> tuple[Conversation | None, Outcome]:
+            told = rules
+            if known is not None:
+                forgotten = talk.forgotten if talk else 0
+                told = structs.replace(rules, facts=notes.texts_of(known, forgotten=forgotten))
+            step = decide(talk, told)
+            return step.document, Outcome(step, step.document or talk)
+
+        return await self._conversations.update(key, change)
+
+    async def _show(self, talk: Conversation, rules: Rules) -> None:
+        """Bring the page of a long answer up to date before anything can link to it."""
+        page = showing.page_of(talk, rules)
+        if page is not None and talk.turn is not None:
+            await self._pages.update(
+                talk.turn.page, lambda shown: (showing.newer(shown, page), None)
+            )
+
+    async def _learn(self, talk: Conversation | None, turn: int, texts: tuple[str, ...]) -> None:
+        """Remember facts about a user, unless they have asked since to be forgotten."""
+        if not texts or talk is None or not self._config.notes.enabled:
+            return
+        limit, forgotten = self._config.notes.max_notes, talk.forgotten
+        await self._notes.update(
+            talk.key,
+            lambda known: (
+                notes.learnt(known, texts, turn=turn, limit=limit, forgotten=forgotten),
+                None,
+            ),
         )
+
+    async def _forget(self, screened: ScreenedMessage, talk: Conversation | None) -> None:
+        """Erase the notes, once the conversation knows that there must be none."""
+        if talk is None or talk.cursor < screened.sequence:
+            raise TransientError("messages before it have yet to come", after=ORDER)
+        if (await self._notes.get(talk.key)).value is not None:
+            await self._notes.delete(talk.key)
+
+    def _rules(self, account_id: str, *, epoch: str = "") -> Rules:
+        return rules_for(
+            self._config,
+            account_id,
+            now_ms=self._now_ms(),
+            epoch=epoch,
+            page_id=self._new_page_id() if self._config.pages.base_url else "",
+            is_overloaded=self._is_overloaded(),
+        )
+
+
+def _note_state(talk: Conversation, rules: Rules) -> None:
+    """Let the trace say who talks to the user."""
+    attributes = {telemetry.PERSONA: rules.persona_of(talk.persona)[0]}
+    if talk.handed is not None:
+        attributes[telemetry.HANDED] = talk.handed.why
+    telemetry.note(attributes)

@@ -9,9 +9,9 @@ from msgspec import Struct
 from queqiao_common.bus import STREAM_NOT_FOUND, Bus, Refused, Stored
 from queqiao_common.errors import BrokerUnavailable
 from queqiao_common.events import UNREADABLE, ScreenedMessage
-from queqiao_common.topology import CHAT, INBOUND, SCREENED
+from queqiao_common.topology import CHAT, INBOUND, LLM_REQUESTS, SCREENED
 
-from queqiao_context.conversation import Chain, Gap
+from queqiao_context.chain import Chain, Gap
 from queqiao_context.document import Arrival
 
 LOOKBACK_MS = 60_000
@@ -24,6 +24,10 @@ restored, older ones have been answered long ago.
 
 class _StreamInfo(Struct):
     created: str
+
+
+class _ConsumerInfo(Struct):
+    num_pending: int = 0
 
 
 class InboundStream:
@@ -100,3 +104,13 @@ def _arrival(stored: Stored) -> Arrival | None:
     except UNREADABLE:
         return None
     return Arrival(screened=screened, traceparent=stored.headers.get("traceparent", ""))
+
+
+async def waiting_turns(bus: Bus) -> int:
+    """Return how many turns wait for a replica of llm to take them.
+
+    Raises:
+        BrokerUnavailable, Refused: the broker cannot say.
+    """
+    answer = await bus.api(f"CONSUMER.INFO.{LLM_REQUESTS.reads.stream.name}.{LLM_REQUESTS.name}")
+    return msgspec.json.decode(answer, type=_ConsumerInfo).num_pending

@@ -8,25 +8,40 @@ from queqiao_common.claims import Claim
 from queqiao_common.events import Delivery, DeliveryResult
 from queqiao_common.settings import Account
 
+from queqiao_egress.channels.port import Channel, Recipient
 from queqiao_egress.mailbox import EMPTY, Box
-from queqiao_egress.pages import Items, without
+from queqiao_egress.pages import Items, plain, without
+from queqiao_egress.plan import Rules
 from queqiao_egress.sent import Marker
+
+TRANSFER = "transfer."
+"""Before a delivery's id: what a claim carries that hands the user over to people."""
 
 
 @dataclass(kw_only=True)
 class Letter:
-    """What is known while a delivery is handled; `given` are references (see `pages`)."""
+    """What is known while a delivery is handled; `given` are references (see `pages`).
+
+    `worded` are the items whose attachment could not be shown: they are said in words. `doubted`
+    is what an earlier attempt may have sent, where a repeat under the same key is harmless.
+    """
 
     delivery: Delivery
     account: Account
+    channel: Channel
+    rules: Rules
     attempt: int
     own: Items
+    link: str = ""
     box: Box = EMPTY
+    worded: list[str] = field(default_factory=list)
+    doubted: tuple[str, ...] = ()
     given: list[str] = field(default_factory=list)
     settled: list[str] = field(default_factory=list)  # msgids whose offers have had their outcome
     is_kept: bool = False  # the mailbox already says so
     marker: Marker | None = None
     passive: bool = False
+    transferred: bool = False
     errcode: int = 0
     failed: bool = False
     reasons: list[str] = field(default_factory=list)
@@ -35,7 +50,13 @@ class Letter:
     def items(self) -> Items:
         """What the user has still to be given, oldest first."""
         own = () if self.delivery.id in self.box.seen else self.own
-        return without((*self.box.items, *own), self.given)
+        return plain(without((*self.box.items, *own), self.given), self.worded)
+
+    @property
+    def recipient(self) -> Recipient:
+        """Whom it is for."""
+        delivery = self.delivery
+        return Recipient(openid=delivery.openid, peer=delivery.peer, waiting=delivery.waiting)
 
     @property
     def is_first(self) -> bool:
@@ -55,14 +76,26 @@ class Letter:
 
     def give_passively(self, carried: tuple[str, ...]) -> bool:
         """Note that our offer was taken with this; return whether it was still to be given."""
-        is_news = self.give(carried)
+        is_news = self.give(carried) or self._is_transfer(carried)
         self.passive |= is_news
         return is_news
+
+    def _is_transfer(self, carried: tuple[str, ...]) -> bool:
+        """Note whether the claim is that of our hand-over to people."""
+        self.transferred |= self.transfer_item in carried
+        return self.transfer_item in carried
+
+    @property
+    def transfer_item(self) -> str:
+        """What the claim carries that hands this delivery's user over."""
+        return TRANSFER + self.delivery.id
 
     def note_claim(self, claim: Claim) -> None:
         """Note what a message was answered with before, perhaps by this delivery's own offer."""
         self.give(claim.items)
-        self.passive |= any(one.partition(":")[0] == self.delivery.id for one in claim.items)
+        own = {item.id for item in self.own}
+        self.passive |= self._is_transfer(claim.items)
+        self.passive |= any(one.partition(":")[0] in own for one in claim.items)
 
     def result(self, *, parked: int) -> DeliveryResult:
         """Say what became of the delivery, with `parked` messages in the mailbox."""

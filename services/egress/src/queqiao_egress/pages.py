@@ -9,6 +9,7 @@ taking away what was given can be repeated, in any order, without harm.
 from collections.abc import Iterable
 
 from msgspec import Struct, structs
+from queqiao_common.events import Card, Media, Menu
 from queqiao_wechat.text import fit, size
 
 SEPARATOR = "\n\n"
@@ -18,32 +19,62 @@ WORTH_FILLING = 8
 """A message is filled up until less than this share (1/8) of it is free."""
 
 
+class Attachment(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a message is instead of a text, where the channel can show it: one of these."""
+
+    menu: Menu | None = None
+    card: Card | None = None
+    media: Media | None = None
+
+    @property
+    def kind(self) -> str:
+        """What it is: `menu`, `news`, `miniprogram`, `voice` or `image`."""
+        if self.media is not None:
+            return self.media.kind
+        if self.card is not None:
+            return "miniprogram" if self.card.appid else "news"
+        return "menu"
+
+
 class Item(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The text of one delivery, from its character `start` on; never empty, no blanks around it."""
+    """The text of one delivery, from its character `start` on; never empty, no blanks around it.
+
+    With an `attachment` it is a message of its own on channels that can show it, and this text on
+    all others, or when that fails.
+    """
 
     id: str
     text: str
     ai: bool = False
     start: int = 0
+    attachment: Attachment | None = None
 
 
 Items = tuple[Item, ...]
 
 
 class Page(Struct, frozen=True, kw_only=True):
-    """One message: its final text, whether an AI wrote it, what it carries, what comes after."""
+    """One message: its final text, whether an AI wrote it, what it carries, what comes after.
+
+    With an attachment that is the message, and the text stands for it in words.
+    """
 
     text: str
     ai: bool
     carried: tuple[str, ...]
     rest: Items
+    attachment: Attachment | None = None
 
 
 class Style(Struct, frozen=True, kw_only=True):
-    """How one channel's messages look. `limit_bytes` counts everything, label and note too."""
+    """How one path's messages look. `limit_bytes` counts everything, label and note too.
+
+    `shows` are the kinds of attachments that it can carry.
+    """
 
     limit_bytes: int
     label: str = ""
+    shows: frozenset[str] = frozenset()
 
 
 def without(items: Items, carried: Iterable[str]) -> Items:
@@ -54,10 +85,20 @@ def without(items: Items, carried: Iterable[str]) -> Items:
     )
 
 
+def plain(items: Items, ids: Iterable[str]) -> Items:
+    """Return the items with those of these ids as mere text."""
+    known = frozenset(ids)
+    return tuple(
+        structs.replace(item, attachment=None) if item.id in known else item for item in items
+    )
+
+
 def page(
     items: Items, style: Style, *, note: str = "", unfinished: bool = False, full: bool = False
 ) -> Page:
     """Put as much as fits into one message, ended by `note` where something is left over.
+
+    What is more than a text is a message of its own, and a note never ends it.
 
     With `unfinished` the note is there in any case; with `full` a message is filled beyond a
     paragraph's end, for when messages are scarce.
@@ -65,6 +106,29 @@ def page(
     Raises:
         ValueError: label and note leave no room for a character.
     """
+    words, others = _run(items, style)
+    if not words:
+        first = others[0]
+        return Page(
+            text=first.text,
+            ai=first.ai,
+            carried=(first.id,),
+            rest=others[1:],
+            attachment=first.attachment,
+        )
+    found = _text_page(words, style, note=note, unfinished=unfinished or bool(others), full=full)
+    return structs.replace(found, rest=(*found.rest, *others))
+
+
+def _run(items: Items, style: Style) -> tuple[Items, Items]:
+    """Part the items before the first that is to be more than a text."""
+    for index, item in enumerate(items):
+        if item.attachment is not None and item.attachment.kind in style.shows:
+            return items[:index], items[index:]
+    return items, ()
+
+
+def _text_page(items: Items, style: Style, *, note: str, unfinished: bool, full: bool) -> Page:
     label = f"\n{style.label}" if style.label and any(item.ai for item in items) else ""
     ending = ""
     body, carried, rest = _take(items, style.limit_bytes - size(label), full=full)
@@ -126,7 +190,7 @@ def _from(item: Item, end: float) -> Item | None:
     tail = item.text[end - item.start :]
     text = tail.lstrip()
     start = end + len(tail) - len(text)
-    return structs.replace(item, text=text, start=start) if text else None
+    return structs.replace(item, text=text, start=start, attachment=None) if text else None
 
 
 def _parsed(reference: str) -> tuple[str, float]:

@@ -6,12 +6,14 @@ WeChat refused), each time with what is then still to be given.
 
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
-from queqiao_egress.pages import Items, Page, Style, page, pages
+from queqiao_egress.pages import Items, Page, Style, page, pages, plain
 
-Mode = Literal["passive", "active", "auto"]
+Mode = Literal["passive", "active", "auto", "stream"]
 
+UNLIMITED = 10_000
+"""Messages that may be spent where the channel counts none."""
 THRIFT = 3
 """With this many messages left or fewer, pieces of an unfinished answer wait to fill a message."""
 
@@ -24,7 +26,10 @@ class Window(Struct, frozen=True, kw_only=True):
 
 
 class Situation(Struct, frozen=True, kw_only=True):
-    """What is true now. `left` of `allowed` customer-service messages may still be spent."""
+    """What is true now. `left` of `allowed` customer-service messages may still be spent.
+
+    `link` is the text that leads to the whole answer's page, where there is one.
+    """
 
     mode: Mode
     items: Items
@@ -33,6 +38,7 @@ class Situation(Struct, frozen=True, kw_only=True):
     window: Window | None = None
     left: int = 0
     allowed: int = 0
+    link: str = ""
 
 
 class Rules(Struct, frozen=True, kw_only=True):
@@ -77,14 +83,19 @@ def plan(situation: Situation, rules: Rules) -> Plan:
 def _passively(now: Situation, window: Window, rules: Rules) -> Plan:
     seconds = f"{(window.until_ms - now.now_ms) / 1000:.1f} s"
     if now.mode == "passive" and not now.final:
-        fallback = page(now.items, rules.passive, note=rules.more, unfinished=True)
+        fallback = page(now.items, rules.passive, note=now.link or rules.more, unfinished=True)
         return Plan(
             offer=Offer(window=window, page=fallback, now=False),
             kept=now.items,
             reasons=(f"window open for {seconds}, more to come: kept, and offered for its end",),
         )
-    note = rules.more if now.mode == "passive" else ""
+    note = (now.link or rules.more) if now.mode == "passive" else ""
     first = page(now.items, rules.passive, note=note)
+    if now.mode == "passive" and now.link and _is_cut(first):
+        linked = f"window open for {seconds}: passive reply, its beginning with a link to the page"
+        return Plan(
+            offer=Offer(window=window, page=_whole(first, now.items), now=True), reasons=(linked,)
+        )
     part = f", the first {rules.passive.limit_bytes} bytes" if first.rest else ""
     reason = f"window open for {seconds}: passive reply{part}"
     return Plan(offer=Offer(window=window, page=first, now=True), reasons=(reason,))
@@ -101,17 +112,27 @@ def _finish(now: Situation, rules: Rules) -> Plan:
     wanted = pages(now.items, rules.api)
     if len(wanted) <= now.left:
         return Plan(messages=wanted, reasons=(f"{_budget(now)}: {_count(len(wanted))} by API",))
-    filled = pages(now.items, rules.api, full=True)
+    words = plain(now.items, [item.id for item in now.items])  # a card is a line, if it must be
+    filled = pages(words, rules.api, full=True)
     if len(filled) <= now.left:
         merged = f"{_budget(now)}: merged {len(wanted)} parts into {len(filled)}"
         return Plan(messages=filled, reasons=(merged,))
     before = filled[: now.left - 1]
-    remaining = before[-1].rest if before else now.items
-    last = page(remaining, rules.api, note=rules.cut, full=True)
-    # The user is told that the end is missing: so all of it counts as given.
-    last = Page(text=last.text, ai=last.ai, carried=tuple(item.id for item in remaining), rest=())
-    short = f"{_budget(now)}, {len(filled)} needed: the end is cut, and said to be"
-    return Plan(messages=(*before, last), reasons=(short,))
+    remaining = before[-1].rest if before else words
+    last = page(remaining, rules.api, note=now.link or rules.cut, full=True)
+    how = "linked to its page" if now.link else "cut, and said to be"
+    short = f"{_budget(now)}, {len(filled)} needed: the end is {how}"
+    return Plan(messages=(*before, _whole(last, remaining)), reasons=(short,))
+
+
+def _is_cut(first: Page) -> bool:
+    """Whether text is left over, not only messages of other kinds."""
+    return any(item.attachment is None for item in first.rest)
+
+
+def _whole(first: Page, items: Items) -> Page:
+    """Let a message count for all: the user is told where the rest is, or that it is missing."""
+    return structs.replace(first, carried=tuple(item.id for item in items), rest=())
 
 
 def _go_on(now: Situation, rules: Rules) -> Plan:
@@ -129,6 +150,8 @@ def _go_on(now: Situation, rules: Rules) -> Plan:
 
 
 def _budget(now: Situation) -> str:
+    if now.allowed >= UNLIMITED:
+        return "no quota"
     return f"{now.left} of {_count(now.allowed)} left"
 
 

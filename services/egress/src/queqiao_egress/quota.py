@@ -8,17 +8,35 @@ Source: protocol reference 6.1. Whether two open windows add up is not documente
 side is taken: a message counts against every open window, and the larger rest is what is left.
 """
 
-from collections.abc import Iterable, Mapping
-from types import MappingProxyType
+from collections.abc import Iterable
 
 from msgspec import Struct, field, structs
 from queqiao_common.events import Trigger, Waiting
-from queqiao_common.settings import Delivery as Settings
 
-ENTER_QUOTA = 2
-"""After entering the chat. Source: protocol reference 6.1."""
+MINUTE_MS = 60_000
 REFUSED = "45047"
 """What takes the rest of a window that WeChat says is spent."""
+
+
+class Share(Struct, frozen=True):
+    """What one kind of action allows: so many messages for so many seconds."""
+
+    count: int
+    seconds: float
+
+
+class Quota(Struct, frozen=True, kw_only=True):
+    """What the actions of a channel's users allow; None: nothing."""
+
+    message: Share
+    event: Share | None = None  # a tap on a menu, a scan, a follow
+    enter: Share | None = None
+
+    def share(self, trigger: Trigger) -> Share | None:
+        """Return what an action other than a message allows."""
+        if trigger == "enter":
+            return self.enter
+        return self.event if trigger in EVENTS else None
 
 
 class Grant(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -32,20 +50,19 @@ class Grant(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Ledger(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What is known of one user's windows."""
+    """What is known of one user's windows, and of the last minute where messages are paced."""
 
     by_message: Grant | None = None
     by_event: Grant | None = None
+    recent_ms: tuple[int, ...] = ()
 
 
-EVENT_SHARE: Mapping[Trigger, int | None] = MappingProxyType(
-    {"menu": None, "subscribe": None, "scan": None, "enter": ENTER_QUOTA}
-)
-"""The actions that open the short window, and what they allow at most (None: as configured)."""
+EVENTS: frozenset[Trigger] = frozenset({"menu", "subscribe", "scan"})
+"""The actions that open the short window."""
 
 
 def observe(
-    ledger: Ledger | None, waiting: Iterable[Waiting], settings: Settings, *, now_ms: int
+    ledger: Ledger | None, waiting: Iterable[Waiting], quota: Quota, *, now_ms: int
 ) -> Ledger:
     """Open the windows that the user's actions open, where they are newer than what is known.
 
@@ -54,13 +71,13 @@ def observe(
     """
     actions = tuple(waiting)
     if ledger is None and not actions:
-        return Ledger(by_message=_by_message(now_ms, settings))
+        return Ledger(by_message=_by_message(now_ms, quota))
     known = ledger or Ledger()
     for action in actions:
         if action.trigger == "message":
-            known = _renewed(known, "by_message", _by_message(action.received_ms, settings))
-        elif action.trigger in EVENT_SHARE:
-            known = _renewed(known, "by_event", _by_event(action, settings))
+            known = _renewed(known, "by_message", _by_message(action.received_ms, quota))
+        elif (share := quota.share(action.trigger)) is not None:
+            known = _renewed(known, "by_event", _grant(action.received_ms, share))
     return known
 
 
@@ -91,18 +108,36 @@ def exhaust(ledger: Ledger, *, delivery_id: str, used: int, now_ms: int) -> Ledg
     return ledger
 
 
-def _by_message(opened_ms: int, settings: Settings) -> Grant:
-    until_ms = opened_ms + int(settings.quota_window * 1000)
-    return Grant(opened_ms=opened_ms, until_ms=until_ms, size=settings.quota)
+def closes_ms(ledger: Ledger) -> int:
+    """Return when the last of the windows closes (0: none is known), in ms."""
+    known = (ledger.by_event, ledger.by_message)
+    return max((grant.until_ms for grant in known if grant), default=0)
 
 
-def _by_event(action: Waiting, settings: Settings) -> Grant:
-    share = EVENT_SHARE[action.trigger]
-    return Grant(
-        opened_ms=action.received_ms,
-        until_ms=action.received_ms + int(settings.event_quota_window * 1000),
-        size=settings.event_quota if share is None else min(share, settings.event_quota),
-    )
+def paced(ledger: Ledger, *, per_minute: int, now_ms: int) -> tuple[int, int]:
+    """Return how many messages the minute that ends now has room for, and ms until it has more."""
+    recent = _recent(ledger, now_ms)
+    room = max(0, per_minute - len(recent))
+    return room, 0 if room else recent[0] + MINUTE_MS - now_ms
+
+
+def spend(ledger: Ledger, *, count: int, now_ms: int) -> Ledger:
+    """Note messages that are about to be sent where they are paced."""
+    recent = (*_recent(ledger, now_ms), *(now_ms for _ in range(count)))
+    return structs.replace(ledger, recent_ms=recent)
+
+
+def _recent(ledger: Ledger, now_ms: int) -> tuple[int, ...]:
+    return tuple(at for at in ledger.recent_ms if at > now_ms - MINUTE_MS)
+
+
+def _by_message(opened_ms: int, quota: Quota) -> Grant:
+    return _grant(opened_ms, quota.message)
+
+
+def _grant(opened_ms: int, share: Share) -> Grant:
+    until_ms = opened_ms + int(share.seconds * 1000)
+    return Grant(opened_ms=opened_ms, until_ms=until_ms, size=share.count)
 
 
 def _renewed(ledger: Ledger, name: str, grant: Grant) -> Ledger:

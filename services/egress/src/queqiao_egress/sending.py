@@ -2,30 +2,38 @@
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from typing import Protocol
+from collections.abc import Callable
+from typing import NoReturn
 
-from msgspec import structs
+from msgspec import Struct, structs
 from prometheus_client import Counter
 from queqiao_common import telemetry
-from queqiao_common.errors import TransientError
+from queqiao_common.errors import PermanentError, TransientError
+from queqiao_common.failpoints import failpoint
 from queqiao_common.kv import Documents
 from queqiao_common.settings import Delivery as Settings
 from queqiao_wechat.client import AmbiguousError, ApiError, UnreachableError
 from queqiao_wechat.errcodes import Action
 
 from queqiao_egress import quota, sent
-from queqiao_egress.dressing import rules_of
+from queqiao_egress.attaching import Attachments
+from queqiao_egress.channels.port import Message, key_of
 from queqiao_egress.letter import Letter
+from queqiao_egress.outages import Outages
 from queqiao_egress.pacing import retry_after, until_next_minute
 from queqiao_egress.pages import Page
-from queqiao_egress.plan import Plan, Rules, Situation, plan
+from queqiao_egress.plan import UNLIMITED, Plan, Rules, Situation, plan
 from queqiao_egress.quota import Ledger
 from queqiao_egress.sent import Marker
 
 log = logging.getLogger(__name__)
 
 SPENT = 45047
+ALL_SPENT = frozenset({SPENT, 95001})
+"""WeChat allows this user no more messages: its own number, and that of its Customer Service."""
+MEDIA_TROUBLE = frozenset({*range(40004, 40013), *range(45001, 45009), 48001, 301017})
+"""What WeChat says of a message that it would take as a text."""
+BUSY = -1
 ALIVE = 12.0
 """Seconds after which another process's call is no longer waited for: beyond its time-outs."""
 IN_HAND = 10_000
@@ -42,14 +50,11 @@ HARMLESS = frozenset({Action.OK, Action.IGNORE})
 OPERATORS = frozenset({Action.CONFIG, Action.BUG, Action.WAIT_DAY})
 
 
-class Client(Protocol):
-    """What egress needs of `queqiao_wechat.client.WeChatClient`."""
+class Refusal(Struct, frozen=True):
+    """A message that WeChat would not take, and what it said (None: it was never asked)."""
 
-    async def send_text(self, openid: str, text: str, *, ai: bool) -> None:
-        """Send one customer-service message."""
-
-    async def typing(self, openid: str) -> None:
-        """Show that an answer is being written."""
+    page: Page
+    error: ApiError | None
 
 
 class Sending:
@@ -58,18 +63,18 @@ class Sending:
     def __init__(
         self,
         *,
-        clients: Mapping[str, Client],
         sent: Documents[Marker],
         ledgers: Documents[Ledger],
+        attachments: Attachments,
+        outages: Outages,
         settings: Settings,
         owner: str,
         now_ms: Callable[[], int],
     ) -> None:
-        self._clients = clients
         self._sent = sent
         self._ledgers = ledgers
-        self._settings = settings
-        self._rules = rules_of(settings)
+        self._attachments = attachments
+        self._outages = outages
         self._policy = settings.ambiguous
         self._owner = owner
         self._now_ms = now_ms
@@ -101,29 +106,50 @@ class Sending:
             TransientError: to be tried again, later.
         """
         self._respect_pause(letter.account.id)
-        rules = self._rules
+        rules = letter.rules
         while letter.items:
             chosen = await self._decide(letter, rules)
             letter.reasons.extend(chosen.reasons)
+            if not chosen.messages:
+                break
             refusal = await self._send_pages(letter, chosen.messages)
             if refusal is None:
+                if chosen.kept:
+                    break
+                continue  # a plan may have been for the messages of this minute alone
+            if self._say_in_words(letter, refusal):
+                continue
+            if refusal.error is None:
                 break
-            if refusal.action is Action.SHORTEN and rules is self._rules:
-                letter.reasons.append(f"errcode {refusal.errcode}: cut into shorter messages")
+            if refusal.error.action is Action.SHORTEN and rules is letter.rules:
+                letter.reasons.append(f"errcode {refusal.error.errcode}: cut into shorter messages")
                 rules = _shorter(rules)
                 continue
-            await self._conclude(letter, refusal)
+            await self._conclude(letter, refusal.error)
             break
         await self._finish(letter)
 
+    def _say_in_words(self, letter: Letter, refusal: Refusal) -> bool:
+        """Fall back to the text of what cannot be shown; True where that is worth another try."""
+        error, attachment = refusal.error, refusal.page.attachment
+        if attachment is None or (error is not None and not _is_of_media(error)):
+            return False
+        why = "could not be uploaded" if error is None else f"errcode {error.errcode}"
+        letter.reasons.append(f"{attachment.kind}: {why}, said in words")
+        self._attachments.forget(letter.account.id, attachment)
+        letter.worded.extend(refusal.page.carried)
+        return True
+
     async def _decide(self, letter: Letter, rules: Rules) -> Plan:
         """Plan, and take the messages of the plan from the ledger, in one compare-and-swap."""
-        delivery = letter.delivery
+        delivery, allows = letter.delivery, letter.channel.traits.quota
+        if allows is None:
+            return await self._decide_unlimited(letter, rules)
         used = letter.marker.used if letter.marker else 0
 
         def change(ledger: Ledger | None) -> tuple[Ledger | None, Plan]:
             now_ms = self._now_ms()
-            known = quota.observe(ledger, delivery.waiting, self._settings, now_ms=now_ms)
+            known = quota.observe(ledger, delivery.waiting, allows, now_ms=now_ms)
             situation = Situation(
                 mode=letter.account.mode,
                 items=letter.items,
@@ -131,6 +157,7 @@ class Sending:
                 now_ms=now_ms,
                 left=quota.left(known, delivery_id=delivery.id, used=used, now_ms=now_ms),
                 allowed=quota.allowed(known, now_ms=now_ms),
+                link=letter.link,
             )
             chosen = plan(situation, rules)
             count = used + len(chosen.messages)
@@ -139,57 +166,139 @@ class Sending:
 
         return await self._ledgers.update(_key(letter), change)
 
-    async def _send_pages(self, letter: Letter, messages: tuple[Page, ...]) -> ApiError | None:
+    async def _decide_unlimited(self, letter: Letter, rules: Rules) -> Plan:
+        """Plan where nothing is counted; where messages are paced, only what this minute holds.
+
+        Raises:
+            TransientError: this minute holds nothing more.
+        """
+        situation = Situation(
+            mode=letter.account.mode,
+            items=letter.items,
+            final=True,
+            now_ms=self._now_ms(),
+            left=UNLIMITED,
+            allowed=UNLIMITED,
+        )
+        chosen, per_minute = plan(situation, rules), letter.channel.traits.per_minute
+        if not per_minute or not chosen.messages:
+            return chosen
+
+        def change(ledger: Ledger | None) -> tuple[Ledger | None, tuple[int, int]]:
+            known, now_ms = ledger or Ledger(), self._now_ms()
+            room, wait_ms = quota.paced(known, per_minute=per_minute, now_ms=now_ms)
+            count = min(room, len(chosen.messages))
+            return quota.spend(known, count=count, now_ms=now_ms) if count else None, (
+                count,
+                wait_ms,
+            )
+
+        count, wait_ms = await self._ledgers.update(_key(letter), change)
+        if not count:
+            raise TransientError(
+                f"{per_minute} messages of this minute are sent", after=wait_ms / 1000
+            )
+        return structs.replace(chosen, messages=chosen.messages[:count])
+
+    async def _send_pages(self, letter: Letter, messages: tuple[Page, ...]) -> Refusal | None:
         """Send one message after the other; return WeChat's refusal, where that is final."""
         for page in messages:
+            media_id = await self._media_id(letter, page)
+            if media_id is None:
+                return Refusal(page, None)
             claim = sent.claimed(
                 letter.marker, page.carried, owner=self._owner, now_ms=self._now_ms()
             )
+            failpoint("egress.before_claim")
             await self._write(letter, claim)
-            try:
-                await self._call(letter, page)
-            except AmbiguousError as error:
-                await self._be_unsure(letter, claim, error)
-            except UnreachableError as error:
-                await self._write(letter, sent.released(claim))
-                raise self._later(letter, None, str(error)) from None
-            except ApiError as error:
-                if error.action in RETRIED:
-                    await self._write(letter, sent.released(claim))
-                    raise self._later(letter, error.action, str(error)) from None
-                if error.action not in HARMLESS:
-                    self._remember(letter, sent.released(claim))
-                    return error
-                self._accept(letter, claim)
-            except TransientError:  # no token, as the broker is away: nothing was sent
-                self._remember(letter, sent.released(claim))
-                raise
-            else:
-                self._accept(letter, claim)
+            failpoint("egress.before_send")
+            error = await self._attempt(letter, page, claim, media_id)
+            if error is not None:
+                return Refusal(page, error)
         return None
 
-    async def _call(self, letter: Letter, page: Page) -> None:
-        client = self._clients[letter.account.id]
+    async def _media_id(self, letter: Letter, page: Page) -> str | None:
+        if page.attachment is None:
+            return ""
+        return await self._attachments.ready(letter.account.id, letter.channel, page.attachment)
+
+    async def _attempt(
+        self, letter: Letter, page: Page, claim: Marker, media_id: str
+    ) -> ApiError | None:
+        """Make one call, and note what became of it; return WeChat's refusal, if it is final."""
+        try:
+            await self._call(letter, page, media_id)
+        except AmbiguousError as error:
+            self._outages.failed(letter.account.id)
+            await self._be_unsure(letter, claim, error)
+        except UnreachableError as error:
+            self._outages.failed(letter.account.id)
+            await self._write(letter, _unsent(letter, claim))
+            await self._later(letter, None, str(error))
+        except ApiError as error:
+            self._note_answer(letter, error)
+            if error.action in RETRIED:
+                await self._write(letter, _unsent(letter, claim, errcode=error.errcode))
+                await self._later(letter, error.action, str(error))
+            elif error.action not in HARMLESS:
+                self._remember(letter, sent.released(claim))
+                return error
+            self._accept(letter, claim)
+        except TransientError:  # no token, as the broker is away: nothing was sent
+            self._remember(letter, _unsent(letter, claim))
+            raise
+        else:
+            self._outages.succeeded(letter.account.id)
+            self._accept(letter, claim)
+        return None
+
+    def _note_answer(self, letter: Letter, error: ApiError) -> None:
+        is_up = error.errcode != BUSY
+        (self._outages.succeeded if is_up else self._outages.failed)(letter.account.id)
+
+    async def _call(self, letter: Letter, page: Page, media_id: str) -> None:
+        channel, part = letter.channel, letter.marker.parts if letter.marker else 0
+        if channel.send is None:
+            raise PermanentError(f"account {letter.account.id!r} sends nothing by API")
+        message = Message(
+            text=page.text,
+            ai=page.ai,
+            key=key_of(letter.delivery.id, part, page.carried),
+            again=letter.doubted == page.carried,
+            attachment=page.attachment,
+            media_id=media_id,
+        )
         attributes: dict[str, str | float | bool] = {telemetry.ACCOUNT: letter.account.id}
-        with telemetry.client_span("POST /cgi-bin/message/custom/send", **attributes):
-            await client.send_text(
-                letter.delivery.openid, page.text, ai=page.ai and self._settings.label_by_api
-            )
+        with telemetry.client_span(channel.traits.call, **attributes):
+            failpoint("egress.during_call")
+            await channel.send(message, letter.recipient)
 
     def _accept(self, letter: Letter, claim: Marker) -> None:
+        failpoint("egress.after_send")
         # Written together with the next part's claim, or with the end: one write a part.
         self._remember(letter, sent.accepted(claim))
         letter.give(claim.sending)
 
     async def _be_unsure(self, letter: Letter, claim: Marker, error: AmbiguousError) -> None:
+        if letter.channel.traits.is_idempotent:
+            await self._later(letter, None, str(error))  # the marker goes on saying "sending"
         marker = self._doubt(letter, claim)
         letter.give(marker.carried)
         if self._policy == "resend":
             await self._write(letter, marker)
-            raise self._later(letter, None, str(error)) from None
+            await self._later(letter, None, str(error))
 
     def _doubt(self, letter: Letter, marker: Marker) -> Marker:
-        """Repeat a part whose sender is gone, or whose answer was lost, or not: as configured."""
+        """Settle a part whose sender is gone, or whose answer was lost.
+
+        Where the channel has a key that is taken only once, it is simply sent again; elsewhere it
+        is repeated or not, as configured.
+        """
+        if letter.channel.traits.is_idempotent:
+            letter.doubted = marker.sending
+            settled = sent.released(marker)
+            self._remember(letter, settled)
+            return settled
         AMBIGUOUS.labels(self._policy).inc()
         fields = {"delivery_id": letter.delivery.id, "policy": self._policy}
         log.warning("delivery.ambiguous", extra=fields | {"part": marker.parts + 1})
@@ -206,8 +315,8 @@ class Sending:
     async def _conclude(self, letter: Letter, refusal: ApiError) -> None:
         """Take note of a refusal that no repeat can change."""
         letter.errcode = refusal.errcode
-        if refusal.errcode == SPENT:
-            letter.reasons.append(f"errcode {SPENT}: WeChat allows no more messages, kept")
+        if refusal.errcode in ALL_SPENT and letter.channel.traits.quota is not None:
+            letter.reasons.append(f"errcode {refusal.errcode}: WeChat allows no more, kept")
             await self._exhaust(letter)
         elif refusal.action is Action.WAIT_DAY:
             letter.reasons.append(f"errcode {refusal.errcode}: calls of today used, kept")
@@ -220,10 +329,13 @@ class Sending:
 
     async def _exhaust(self, letter: Letter) -> None:
         used = letter.marker.used if letter.marker else 0
+        allows = letter.channel.traits.quota
+        if allows is None:
+            return
 
         def change(ledger: Ledger | None) -> tuple[Ledger | None, None]:
             now_ms = self._now_ms()
-            known = quota.observe(ledger, letter.delivery.waiting, self._settings, now_ms=now_ms)
+            known = quota.observe(ledger, letter.delivery.waiting, allows, now_ms=now_ms)
             spent = quota.exhaust(known, delivery_id=letter.delivery.id, used=used, now_ms=now_ms)
             return spent, None
 
@@ -233,14 +345,34 @@ class Sending:
         if letter.marker is not None and not letter.marker.done:
             errcode = letter.errcode if letter.failed else 0
             await self._write(letter, sent.finished(letter.marker, errcode=errcode))
+            failpoint("egress.after_marker")
         self._progress.pop(letter.delivery.id, None)
 
-    def _later(self, letter: Letter, action: Action | None, reason: str) -> TransientError:
+    async def _later(self, letter: Letter, action: Action | None, reason: str) -> NoReturn:
+        """Have it tried again while a window of the user is open.
+
+        Raises:
+            TransientError: always, while one is.
+            PermanentError: the last one has closed.
+        """
         now_ms = self._now_ms()
         if action is Action.WAIT_MINUTE:
             pause_ms = int(until_next_minute(now_ms) * 1000)
             self._paused_until_ms[letter.account.id] = now_ms + pause_ms
-        return TransientError(reason, after=retry_after(action, letter.attempt, now_ms=now_ms))
+        after = retry_after(action, letter.attempt, now_ms=now_ms)
+        closes_ms = await self._closes_ms(letter)
+        if closes_ms is not None and now_ms >= closes_ms:
+            raise PermanentError(f"no window of the user is open any more; last: {reason}")
+        if closes_ms is not None:
+            after = min(after, (closes_ms - now_ms) / 1000)
+        raise TransientError(reason, after=after)
+
+    async def _closes_ms(self, letter: Letter) -> int | None:
+        """Return when the user can no longer be answered; None where that never is."""
+        if letter.channel.traits.quota is None:
+            return None
+        ledger = (await self._ledgers.get(_key(letter))).value
+        return quota.closes_ms(ledger) if ledger is not None else None
 
     def _respect_pause(self, account: str) -> None:
         left_ms = self._paused_until_ms.get(account, 0) - self._now_ms()
@@ -265,9 +397,25 @@ class Sending:
             raise TransientError("another process has taken this delivery over", after=ALIVE)
 
 
+def _unsent(letter: Letter, claim: Marker, *, errcode: int = 0) -> Marker:
+    """Return the marker after a call that sent nothing.
+
+    With a key, what an earlier call may have sent stays in doubt, and so does what WeChat was too
+    busy to take: its next answer may be that the key was used.
+    """
+    is_doubted = claim.sending == letter.doubted or errcode == BUSY
+    if letter.channel.traits.is_idempotent and is_doubted:
+        return claim
+    return sent.released(claim)
+
+
 def _followed(current: Marker | None, marker: Marker) -> tuple[Marker | None, bool]:
     follows = sent.may_follow(current, marker)
     return (marker if follows else None), follows
+
+
+def _is_of_media(error: ApiError) -> bool:
+    return error.errcode in MEDIA_TROUBLE or error.action in (Action.SHORTEN, Action.BUG)
 
 
 def _key(letter: Letter) -> str:

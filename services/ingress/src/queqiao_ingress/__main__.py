@@ -3,13 +3,24 @@
 import time
 
 from queqiao_common.claims import Claim, Given, Tries
+from queqiao_common.displays import Display
+from queqiao_common.kv import JetStreamDocuments
+from queqiao_common.pages import Page
 from queqiao_common.runtime import Runtime, run
-from queqiao_common.topology import CLAIMS, OFFERS
+from queqiao_common.topology import CLAIMS, DISPLAYS, OFFERS, PAGES
 
 from queqiao_ingress.app import Entrance
-from queqiao_ingress.callback import open_doors
+from queqiao_ingress.doors import open_doors
+from queqiao_ingress.pages import AnswerPages
+from queqiao_ingress.readers import Readers
 from queqiao_ingress.service import Ingress
+from queqiao_ingress.streams import Streams
 from queqiao_ingress.waiting import REMEMBERED, WaitingRoom
+
+
+def now_ms() -> int:
+    """Return the time of the wall clock."""
+    return time.time_ns() // 1_000_000
 
 
 async def main(runtime: Runtime) -> None:
@@ -21,17 +32,33 @@ async def main(runtime: Runtime) -> None:
         claims=runtime.bucket(CLAIMS, Claim),
         tries=runtime.bucket(CLAIMS, Tries),
         given=runtime.bucket(CLAIMS, Given),
+        streams=Streams(runtime.bucket(DISPLAYS, Display), now_ms=now_ms),
         room=WaitingRoom(seats=config.ingress.max_waiting, now=time.monotonic),
     )
     entrance = Entrance(
         doors=open_doors(config),
         ingress=ingress,
         settings=config.ingress,
-        now_ms=lambda: time.time_ns() // 1_000_000,
+        now_ms=now_ms,
+        clock=time.monotonic,
     )
     entrance.open(runtime.app)
+    open_pages(runtime)
     runtime.follow(OFFERS, ingress.hear, since=REMEMBERED)
     await runtime.run()
+
+
+def open_pages(runtime: Runtime) -> None:
+    """Serve the pages of long answers, if there are any, and hear what becomes of them."""
+    settings = runtime.config.pages
+    if not settings.base_url:
+        return
+    readers = Readers(limit=settings.max_streams, stopping=runtime.stopping)
+    # They are only read here: to remember them for a later write would cost memory.
+    documents = JetStreamDocuments(runtime.bus, PAGES, Page, remember=0)
+    pages = AnswerPages(settings, pages=documents, readers=readers, now_ms=now_ms)
+    pages.open(runtime.app)
+    runtime.follow_bucket(PAGES, readers.hear, since=0.0)
 
 
 if __name__ == "__main__":

@@ -2,19 +2,21 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
+from opentelemetry.util.types import AttributeValue
 from prometheus_client import Counter
 from queqiao_common import telemetry
-from queqiao_common.events import InboundMessage
 from queqiao_common.settings import IngressSettings
 from starlette.background import BackgroundTask
 from starlette.requests import ClientDisconnect
 
-from queqiao_ingress.callback import SUCCESS, Callback, Door, RejectedError
+from queqiao_ingress.callback import SUCCESS, Callback, Door, Query, RejectedError
 from queqiao_ingress.service import Answer, Ingress
+from queqiao_ingress.sparing import Sparing
 from queqiao_ingress.waiting import Gone
 
 log = logging.getLogger(__name__)
@@ -23,6 +25,9 @@ ROUTE = "/wechat/{account}"
 STATUS = "http.response.status_code"
 ANSWER = "queqiao.answer"
 DELIVERY = "queqiao.wechat.delivery"
+TIMESTAMP = re.compile(r"[0-9]{1,12}")
+MOST_REFUSALS = 20
+"""Lines a second about refusals; all of them are counted."""
 LONGEST_NAME = 40  # characters of a path that names no account, in a log line
 
 CALLBACKS = Counter(
@@ -35,7 +40,7 @@ CALLBACKS = Counter(
 class Entrance:
     """The two routes of every account. Query strings, openids and texts are never logged.
 
-    `now_ms` is the wall clock.
+    `now_ms` is the wall clock, `clock` one in seconds that never goes back.
     """
 
     def __init__(
@@ -45,11 +50,13 @@ class Entrance:
         ingress: Ingress,
         settings: IngressSettings,
         now_ms: Callable[[], int],
+        clock: Callable[[], float],
     ) -> None:
         self._doors = doors
         self._ingress = ingress
         self._settings = settings
         self._now_ms = now_ms
+        self._refusals = Sparing(per_second=MOST_REFUSALS, now=clock)
 
     def open(self, app: FastAPI) -> None:
         """Serve the routes; as plain ones, since no model has to be validated here."""
@@ -75,12 +82,14 @@ class Entrance:
         with telemetry.server_span(f"POST {ROUTE}", **attributes):
             try:
                 door = self._door(account)
+                door.greet(request.query_params)
+                self._check_age(request.query_params, received_ms)
                 body = await read_body(request, self._settings)
                 callback = door.admit(request.query_params, body, received_ms=received_ms)
             except RejectedError as rejected:
                 return self._reject(account, rejected, began)
             answer = await self._ingress.answer(callback, began=began, gone=_gone(request))
-            return self._respond(callback, answer, began)
+            return self._respond(account, callback, answer, began)
 
     def _door(self, account: str) -> Door:
         door = self._doors.get(account)
@@ -88,29 +97,46 @@ class Entrance:
             raise RejectedError(404, "unknown_account")
         return door
 
-    def _respond(self, callback: Callback, answer: Answer, began: float) -> Response:
-        _report_answer(callback.message, answer, began)
+    def _check_age(self, query: Query, now_ms: int) -> None:
+        """Refuse what was signed too long ago: whoever recorded a callback might repeat it.
+
+        Off unless configured. WeChat documents no limit, and whether it signs a repeated delivery
+        anew is not known.
+        """
+        limit, signed_at = self._settings.max_age, query.get("timestamp", "")
+        if not limit:
+            return
+        seconds = int(signed_at) if TIMESTAMP.fullmatch(signed_at) else 0
+        if abs(now_ms / 1000 - seconds) > limit:
+            raise RejectedError(403, "stale")
+
+    def _respond(self, account: str, callback: Callback, answer: Answer, began: float) -> Response:
+        _report_answer(account, callback, answer, began)
         if answer.status != 200:
             return Response(status_code=answer.status)
-        content = callback.answer(answer.text, now=self._now_ms() // 1000)
-        task = None
-        if answer.missed is not None or answer.carries:
+        content = callback.wrapping.wrap(answer.reply, now=self._now_ms() // 1000)
+        message, task = callback.message, None
+        if message is not None and (answer.missed is not None or answer.carries):
             trace = telemetry.current_headers()
-            task = BackgroundTask(self._ingress.follow_up, callback.message, answer, trace)
-        kind = "text/plain" if content == SUCCESS else "application/xml"
+            task = BackgroundTask(self._ingress.follow_up, message, answer, trace)
+        is_silent = content in (SUCCESS, b"")
+        kind = "text/plain" if is_silent else callback.wrapping.media_type
         return Response(content, media_type=kind, background=task)
 
     def _reject(self, account: str, rejected: RejectedError, began: float) -> Response:
         """Refuse with an empty body; the connection goes too, as a body may be unread."""
         telemetry.note({STATUS: rejected.status})
         CALLBACKS.labels(account if account in self._doors else "", rejected.reason).inc()
-        fields = {
-            "account": account[:LONGEST_NAME],
-            "reason": rejected.reason,
-            "status": rejected.status,
-            "ms": _ms_since(began),
-        }
-        log.warning("callback.rejected", extra=fields)
+        if self._refusals.admits():
+            fields = {
+                "account": account[:LONGEST_NAME],
+                "reason": rejected.reason,
+                "status": rejected.status,
+                "ms": _ms_since(began),
+            }
+            if unlogged := self._refusals.kept_back():
+                fields["unlogged"] = unlogged
+            log.warning("callback.rejected", extra=fields)
         return Response(status_code=rejected.status, headers={"connection": "close"})
 
 
@@ -144,23 +170,22 @@ def _gone(request: Request) -> Gone:
     return gone
 
 
-def _report_answer(message: InboundMessage, answer: Answer, began: float) -> None:
-    telemetry.note(
-        {
-            telemetry.ACCOUNT: message.account,
-            telemetry.CONV: message.conv,
-            DELIVERY: answer.delivery,
-            ANSWER: answer.kind,
-            STATUS: answer.status,
-        }
-    )
-    fields: dict[str, Any] = {"msgid": message.msgid, "attempt": answer.delivery}
-    if message.platform_event:
-        fields["platform_event"] = message.platform_event
+def _report_answer(account: str, callback: Callback, answer: Answer, began: float) -> None:
+    attributes: dict[str, AttributeValue] = {
+        telemetry.ACCOUNT: account,
+        DELIVERY: answer.delivery,
+        ANSWER: answer.kind,
+        STATUS: answer.status,
+    }
+    attributes |= {f"queqiao.wechat.{name}": value for name, value in callback.facts.items()}
+    if callback.message is not None:
+        attributes[telemetry.CONV] = callback.message.conv
+    telemetry.note(attributes)
+    fields: dict[str, Any] = {**callback.facts, "attempt": answer.delivery}
     if answer.trouble:
         fields["error"] = answer.trouble
     level = logging.WARNING if answer.trouble else logging.INFO
-    _report(message.account, answer.kind, began, level, **fields)
+    _report(account, answer.kind, began, level, **fields)
 
 
 def _report(

@@ -15,14 +15,26 @@ from typing import Literal, Protocol
 
 import msgspec
 from prometheus_client import Histogram
+from queqiao_common import telemetry
 from queqiao_common.bus import PubAck, Raw, StreamFull
 from queqiao_common.claims import Claim, Given, Tries, claim_key, given_key, tries_key
 from queqiao_common.errors import BrokerUnavailable, QueqiaoError
 from queqiao_common.events import Event, InboundMessage, PassiveOffer, WindowMissed
+from queqiao_common.failpoints import failpoint
 from queqiao_common.kv import Documents
 from queqiao_common.settings import Config
 
-from queqiao_ingress.callback import Callback
+from queqiao_ingress.callback import (
+    Callback,
+    Hold,
+    Ignore,
+    Poll,
+    Publish,
+    Reply,
+    Say,
+    Stream,
+)
+from queqiao_ingress.streams import Streams
 from queqiao_ingress.waiting import Gone, Seat, Stay, Terms, WaitingRoom
 
 log = logging.getLogger(__name__)
@@ -41,15 +53,27 @@ HELD = Histogram(
 )
 
 Kind = Literal[
-    "success", "reply", "later", "thinking", "busy", "ignored", "silent", "gone", "unavailable"
+    "success",
+    "reply",
+    "later",
+    "thinking",
+    "busy",
+    "ignored",
+    "said",
+    "stream",
+    "silent",
+    "gone",
+    "unavailable",
 ]
+
+NOTHING = Reply()
 
 _decode_offer = msgspec.json.Decoder(PassiveOffer).decode
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one callback is told; without a text it is `success`.
+    """What one callback is told; a reply that shows nothing is `success`.
 
     `delivery` counts WeChat's deliveries of the message from 1; only passive accounts count past 2.
     Once it is out, `missed` is to be published, and an answer that `carries` a reply to be noted as
@@ -57,7 +81,7 @@ class Answer:
     """
 
     kind: Kind
-    text: str = ""
+    reply: Reply = NOTHING
     delivery: int = 1
     missed: WindowMissed | None = None
     carries: bool = False
@@ -93,17 +117,18 @@ class Ingress:
         claims: Documents[Claim],
         tries: Documents[Tries],
         given: Documents[Given],
+        streams: Streams,
         room: WaitingRoom,
         longest: float = LONGEST,
     ) -> None:
         self._settings = config.ingress
         self._delivery = config.delivery
         self._windows = {account.id: account.passive_window for account in config.accounts}
-        self._modes = {account.id: account.mode for account in config.accounts}
         self._publisher = publisher
         self._claims = claims
         self._tries = tries
         self._given = given
+        self._streams = streams
         self._room = room
         self._longest = longest
 
@@ -121,16 +146,27 @@ class Ingress:
 
         `began` is when the request arrived (loop time); `gone` returns when its client has left.
         """
-        message = callback.message
-        if not callback.is_published:
-            return Answer("ignored")
-        mode = self._modes[message.account]
         try:
-            if mode == "active" or not callback.expects_reply:
-                return await self._pass_on(message, missed=callback.expects_reply)
-            return await self._hold(message, mode, began, gone)
+            return await self._act(callback, began, gone)
         except QueqiaoError as error:
             return Answer("unavailable", trouble=type(error).__name__)
+
+    async def _act(self, callback: Callback, began: float, gone: Gone) -> Answer:
+        match callback.purpose:
+            case Ignore():
+                return Answer("ignored")
+            case Say(text=text):
+                return Answer("said", Reply(text))
+            case Publish(event=event, announces=announces):
+                return await self._pass_on(callback, event, announces=announces)
+            case Hold(event=event) if self._cannot_seat(callback, event):
+                return await self._pass_on(callback, event, announces=True)
+            case Hold() as hold:
+                return await self._hold(callback, hold, began, gone)
+            case Stream(event=event):
+                return await self._stream(callback, event)
+            case Poll() as poll:
+                return await self._poll(poll)
 
     async def follow_up(
         self, message: InboundMessage, answer: Answer, trace: Mapping[str, str]
@@ -159,37 +195,64 @@ class Ingress:
             # The reply comes all the same; only 对方正在输入 is not shown.
             log.warning("missed.lost", extra={"error": type(error).__name__})
 
-    async def _pass_on(self, message: InboundMessage, *, missed: bool) -> Answer:
-        """Publish a message whose reply, if there is one, comes by API."""
-        ack = await self._publish(message)
+    async def _pass_on(self, callback: Callback, event: Event, *, announces: bool) -> Answer:
+        """Publish what is answered by API, if at all."""
+        ack = await self._publish(event)
         if ack is None:
-            return self._busy()
-        if ack.duplicate or not (missed and self._delivery.typing):
-            return Answer("success", delivery=1 + ack.duplicate)
-        return Answer("success", missed=_missed(message))
+            return self._full(callback)
+        is_shown = announces and self._delivery.typing and not ack.duplicate
+        message = callback.message if is_shown else None
+        return Answer(
+            "success", delivery=1 + ack.duplicate, missed=_missed(message) if message else None
+        )
 
-    async def _hold(
-        self, message: InboundMessage, mode: Literal["passive", "auto"], began: float, gone: Gone
-    ) -> Answer:
+    async def _stream(self, callback: Callback, message: InboundMessage) -> Answer:
+        """Publish a message, and begin to show its answer."""
+        if await self._publish(message) is None:
+            return self._full(callback)
+        async with _in_time():
+            display = await self._streams.begin(message)
+        return Answer("stream", Reply(display.text, is_final=display.is_final))
+
+    async def _poll(self, poll: Poll) -> Answer:
+        """Show what there is; a stream that nobody knows is closed, or it is asked for ever."""
+        async with _in_time():
+            display = await self._streams.look(poll.account, poll.msgid)
+        if display is None:
+            return Answer("stream", Reply())
+        return Answer("stream", Reply(display.text, is_final=display.is_final))
+
+    def _cannot_seat(self, callback: Callback, message: InboundMessage) -> bool:
+        """Whether a request had better not be held, as all it lacks then is a hand-over."""
+        return not callback.takes_text and self._room.refuses((message.account, message.msgid))
+
+    async def _hold(self, callback: Callback, hold: Hold, began: float, gone: Gone) -> Answer:
         """Publish a message and hold its request open for the reply."""
+        message = hold.event
         key = (message.account, message.msgid)
         if self._room.refuses(key):
             return self._busy()
+        if self._room.is_crowded(key):
+            return Answer("unavailable", trouble="crowded")
         with self._room.seat(key) as seat:
             ack = await self._publish(message)
             if ack is None:
-                return self._busy()
+                return self._full(callback)
             delivery = 1
             if ack.duplicate:
                 claim = await self._claim_of(message)
                 if claim is not None:
                     return _told(claim, delivery=2)
-                delivery = await self._count(message, mode)
-            terms = Terms(mode, delivery, self._delivery.thinking)
+                delivery = await self._count(message, hold.mode)
+            elif not callback.takes_text and self._delivery.typing:
+                await self._announce(_missed(message), telemetry.current_headers())
+            terms = Terms(hold.mode, delivery, self._delivery.thinking)
             async with seat.watching(gone):
                 answer = await self._wait(message, seat, terms, began)
                 if seat.is_gone:  # it has left, but to nobody: the next delivery carries it
                     answer = replace(answer, carries=False)
+            if not callback.takes_text:  # announced long ago
+                answer = replace(answer, missed=None)
             seconds = asyncio.get_running_loop().time() - began
             HELD.labels(message.account, answer.kind).observe(seconds)
             return answer
@@ -205,8 +268,8 @@ class Ingress:
             return Answer("silent", delivery=terms.delivery)
         return Answer("gone", delivery=terms.delivery)
 
-    async def _publish(self, message: InboundMessage) -> PubAck | None:
-        """Publish a message; None when the stream has no room for it.
+    async def _publish(self, event: Event) -> PubAck | None:
+        """Publish an event; None when the stream has no room for it.
 
         Raises:
             BrokerUnavailable: not acknowledged in time, or known to be in vain.
@@ -214,11 +277,14 @@ class Ingress:
         if not self._publisher.connected:
             raise BrokerUnavailable("not connected")
         try:
-            return await self._publisher.publish_event(
-                message, deadline=self._settings.publish_timeout
+            failpoint("ingress.before_publish")
+            ack = await self._publisher.publish_event(
+                event, deadline=self._settings.publish_timeout
             )
         except StreamFull:
             return None
+        failpoint("ingress.after_publish")
+        return ack
 
     async def _claim_of(self, message: InboundMessage) -> Claim | None:
         async with _in_time():
@@ -236,6 +302,7 @@ class Ingress:
         """Claim the message; whoever was first decides what is said."""
         async with _in_time():
             won = await self._claims.create(claim_key(message.account, message.msgid), claim)
+        failpoint("ingress.after_claim")
         if won:
             missed = _missed(message) if claim.kind == "later" else None
             return _told(claim, delivery=delivery, missed=missed)
@@ -244,13 +311,19 @@ class Ingress:
             raise BrokerUnavailable("the claim was lost to somebody, and has vanished")
         return _told(found, delivery=delivery)
 
+    def _full(self, callback: Callback) -> Answer:
+        """The stream has no room: say so, or have WeChat come again where nothing can be said."""
+        if callback.takes_text:
+            return self._busy()
+        return Answer("unavailable", trouble=StreamFull.__name__)
+
     def _busy(self) -> Answer:
-        return Answer("busy", text=self._settings.busy)
+        return Answer("busy", Reply(self._settings.busy))
 
 
 def _told(claim: Claim, *, delivery: int, missed: WindowMissed | None = None) -> Answer:
-    carries = bool(claim.items)
-    return Answer(claim.kind, claim.answer, delivery=delivery, missed=missed, carries=carries)
+    reply, carries = Reply(claim.answer, claim.form), bool(claim.items)
+    return Answer(claim.kind, reply, delivery=delivery, missed=missed, carries=carries)
 
 
 def _one_more(tries: Tries | None) -> tuple[Tries, int]:

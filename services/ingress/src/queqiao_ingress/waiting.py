@@ -20,6 +20,8 @@ DELIVERIES = 3
 """How often WeChat delivers a message that is not answered (protocol reference 4.1)."""
 REMEMBERED = 20.0
 """Seconds for which a message is known: longer than its three deliveries of 5 s."""
+MOST_OPEN = 8
+"""Open requests of one message: WeChat has three at most, who repeats a recorded one has more."""
 MOST_REMEMBERED = 20_000
 """How many messages are known at once; above it the oldest are forgotten early."""
 
@@ -50,7 +52,7 @@ class Terms:
     def decide(self, offer: PassiveOffer | None, *, is_over: bool) -> Claim | Stay:
         """Say what to claim the message with, or that the request stays open."""
         if offer is not None and offer.now:
-            return Claim(kind="reply", answer=offer.text, items=offer.items)
+            return Claim(kind="reply", answer=offer.text, items=offer.items, form=offer.form)
         if not is_over:
             return Stay.WAIT
         if self.mode == "auto":
@@ -59,7 +61,7 @@ class Terms:
             return Stay.SILENT
         if offer is None:
             return Claim(kind="thinking", answer=self.thinking)
-        return Claim(kind="thinking", answer=offer.text, items=offer.items)
+        return Claim(kind="thinking", answer=offer.text, items=offer.items, form=offer.form)
 
 
 class Seat:
@@ -151,6 +153,10 @@ class WaitingRoom:
         patience would be wrong, and the delivery it repeats is about to leave.
         """
         return self._taken >= self._limit and key not in self._known
+
+    def is_crowded(self, key: Key) -> bool:
+        """Tell whether a message has more open requests than WeChat would open."""
+        return len(self._seats.get(key, ())) >= MOST_OPEN
 
     @contextmanager
     def seat(self, key: Key) -> Iterator[Seat]:

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Iterable
 
+from queqiao_common.breaker import Breaker, Rules, begun, failed, opens_in, released
 from queqiao_common.settings import Model
 
 from queqiao_llm import metrics
-from queqiao_llm.breaker import Breaker, Rules, begun, failed, opens_in, released
 from queqiao_llm.completion import ModelFailed, Reason
 
 ABOUT_THE_REQUEST = frozenset({0, 400, 413, 422})

@@ -1,8 +1,7 @@
 """What operators see of the models."""
 
 from prometheus_client import Counter, Gauge, Histogram
-
-from queqiao_llm.breaker import Breaker
+from queqiao_common.breaker import Breaker
 
 STATES = ("closed", "open", "half_open")
 SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 8, 13, 20, 30, 60, 120)

@@ -7,7 +7,7 @@ configuration's pepper is needed to find it.
 import argparse
 import base64
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +30,7 @@ from queqiao_common.topology import (
     LLM,
     MAILBOX,
     NOTES,
+    PAGES,
     PASSIVE,
     QUOTA,
     REPLY,
@@ -39,6 +40,7 @@ from queqiao_common.topology import (
     Bucket,
 )
 from queqiao_context.document import Conversation
+from queqiao_context.notes import Remembered
 
 from queqiao_cli.dead import spoken
 from queqiao_cli.stored import Entry, entries, erase, next_entry, opened
@@ -72,6 +74,7 @@ class Place:
 class _Owned(Struct):
     conv: str = ""
     msgid: str = ""
+    page: str = ""
 
 
 _decode_owned = msgspec.json.Decoder(_Owned).decode
@@ -84,9 +87,15 @@ async def show(options: argparse.Namespace) -> int:
         user = find(config, options.account, options.openid)
         document = await _document(bus, CONVERSATIONS, user.key)
         parked = await _document(bus, MAILBOX, user.key)
+        notes = await _document(bus, NOTES, user.key)
         kept = [entry async for entry in entries(bus, CHAT.name, _spoken_subject(user))]
     talk = msgspec.json.decode(document.data, type=Conversation) if document else None
-    say(*summary(user, talk, messages=len(kept), parked=parked is not None, now=time.time()))
+    numbers = Numbers(
+        messages=len(kept),
+        is_parked=parked is not None,
+        notes=len(msgspec.json.decode(notes.data, type=Remembered).facts) if notes else 0,
+    )
+    say(*summary(user, talk, numbers, now=time.time()))
     return 0
 
 
@@ -177,20 +186,25 @@ async def erase_all(bus: Bus, user: User) -> int:
 
 async def _located(bus: Bus, user: User) -> AsyncIterator[tuple[str, Entry]]:
     msgids: set[str] = set()
+    pages: set[str] = set()
     for place in places(user):
         async for entry in entries(bus, place.stream, place.subject):
             if place.owned(entry.data):
-                if place.stream == CHAT.name:
-                    msgids.add(_owner(entry.data).msgid)
+                owned = _owner(entry.data)
+                msgids.add(owned.msgid if place.stream == CHAT.name else "")
+                pages.add(owned.page)
                 yield place.stream, entry
-    # These hold the text of a reply under the message's id, without the user's.
-    for msgid in sorted(msgids - {""}):
+    for bucket, key in _beside(user, msgids - {""}, pages - {""}):
+        async for entry in entries(bus, bucket.stream, f"$KV.{bucket.name}.{key}"):
+            yield bucket.stream, entry
+
+
+def _beside(user: User, msgids: set[str], pages: set[str]) -> Iterator[tuple[Bucket, str]]:
+    """Name what holds a reply's text under the id of a message or a page, not the user's."""
+    for msgid in sorted(msgids):
         key = claim_key(user.account, msgid)
-        for bucket in (CLAIMS, DISPLAYS):
-            subject = f"$KV.{bucket.name}.{key}"
-            for one in (subject, f"{subject}.>"):
-                async for entry in entries(bus, bucket.stream, one):
-                    yield bucket.stream, entry
+        yield from ((CLAIMS, key), (CLAIMS, f"{key}.>"), (DISPLAYS, key))
+    yield from ((PAGES, page) for page in sorted(pages))
 
 
 def _owner(body: bytes) -> _Owned:
@@ -219,25 +233,40 @@ def exported(entry: Entry) -> dict[str, Any]:
     return {"subject": entry.subject, "sequence": entry.seq, "time": entry.time, "event": event}
 
 
-def summary(
-    user: User, talk: Conversation | None, *, messages: int, parked: bool, now: float
-) -> list[str]:
+@dataclass(frozen=True)
+class Numbers:
+    """What is known of a user beside the conversation: events, replies kept back, notes."""
+
+    messages: int = 0
+    is_parked: bool = False
+    notes: int = 0
+
+
+def summary(user: User, talk: Conversation | None, numbers: Numbers, *, now: float) -> list[str]:
     """Describe a conversation in numbers."""
     head = f"conversation  {user.conv} of account {user.account}"
-    events = f"events        {messages} of what was said are still in the stream"
+    events = f"events        {numbers.messages} of what was said are still in the stream"
+    notes = f"notes         {numbers.notes}"
     if talk is None:
-        return [head, "document      none", events]
-    turn = "none"
+        return [head, "document      none", notes, events]
+    turn = person = "none"
     if talk.turn is not None:
         left = talk.turn.deadline_ms / 1000 - now
         turn = f"number {talk.turn.number} ({talk.turn.kind}), deadline in {left:.0f} s"
+    if talk.handed is not None:
+        since = spoken(now - talk.handed.since_ms / 1000)
+        person = f"for {since}" + (f" ({talk.handed.why})" if talk.handed.why else "")
     return [
         head,
         f"active        {spoken(now - talk.active_ms / 1000)} ago",
+        f"persona       {talk.persona or 'as configured'}",
         f"last turn     {talk.turns}",
         f"in flight     {turn}",
+        f"with a person {person}",
         f"waiting       {len(talk.queue)} messages, {len(talk.early)} out of order",
         f"history       {len(talk.history)} messages",
-        f"mailbox       {'holds replies' if parked else 'empty'}",
+        f"summary       {len(talk.summary)} characters, {len(talk.fallen)} messages wait for it",
+        notes,
+        f"mailbox       {'holds replies' if numbers.is_parked else 'empty'}",
         events,
     ]

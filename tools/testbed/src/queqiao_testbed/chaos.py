@@ -17,6 +17,7 @@ from queqiao_common.settings import Nats
 from queqiao_testbed import journal
 from queqiao_testbed.audit import Entry, Findings, User, audit
 from queqiao_testbed.brokers import ProcessBroker
+from queqiao_testbed.clocks import Clock, find_library
 from queqiao_testbed.configuration import Options
 from queqiao_testbed.faults import FAULTS, LONG_ONLY, REPLICAS, Fault
 from queqiao_testbed.load import Load
@@ -134,6 +135,11 @@ async def staged(
             for name in (REPLICAS if len(nodes) == 1 else ())
         }
         options.broker_urls.update({name: proxy.url for name, proxy in proxies.items()})
+        library = find_library()
+        clocks = (
+            {name: Clock(folder / f"{name}.clock", library) for name in REPLICAS} if library else {}
+        )
+        options.own_variables.update({name: clock.variables for name, clock in clocks.items()})
         bus = await bus_module.connect(Nats(url=url), "chaos")
         stack.push_async_callback(bus.close)
         if not options.settings["nats"].get("apply_topology", True):
@@ -142,7 +148,7 @@ async def staged(
             running(folder, broker_url=url, replicas=2, options=options)
         )
         load = Load(system, crowd=CROWD, seed=seed)
-        yield Scene(system=system, nodes=nodes, bus=bus, proxies=proxies, load=load)
+        yield Scene(system=system, nodes=nodes, bus=bus, proxies=proxies, clocks=clocks, load=load)
 
 
 async def _attack(scene: Scene, form: Form, schedule: tuple[Planned, ...]) -> None:

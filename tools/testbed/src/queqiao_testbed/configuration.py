@@ -36,6 +36,8 @@ class Options:
     """Where the WeChat API is; empty: at the simulator."""
     counts: dict[str, int] = field(default_factory=dict)
     """Replicas of single services, where they differ from the common number."""
+    own_variables: dict[str, dict[str, str]] = field(default_factory=dict)
+    """By replica (`egress-1`): variables of its own."""
     broker_urls: dict[str, str] = field(default_factory=dict)
     """By replica (`egress-1`): the way to the broker of those that do not take the common one."""
 

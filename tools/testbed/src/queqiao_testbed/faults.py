@@ -15,12 +15,15 @@ from queqiao_common.errors import QueqiaoError
 from queqiao_common.ids import conversation_id
 from queqiao_common.topology import DEAD_LETTERS, OFFERS, SERVICES, SUBJECTS
 
+from queqiao_testbed.clocks import find_library
 from queqiao_testbed.configuration import TOKEN
 from queqiao_testbed.scene import SOON, Rule, Scene
 from queqiao_testbed.schedule import BROKER, Kind, Planned
 
 REPLICAS = tuple(f"{service}-{number}" for service in SERVICES for number in range(2))
 MODEL, WECHAT, USERS, SUBJECT = ("model",), ("wechat",), ("users",), ("subjects",)
+MINUTES_OFF = 120.0
+"""Seconds: beyond every deadline of a turn."""
 SEND = "/cgi-bin/message/custom/send"
 
 Harm = Callable[[Scene, Planned], Awaitable[None]]
@@ -59,6 +62,9 @@ async def pause(scene: Scene, one: Planned) -> None:
 async def restart(scene: Scene, one: Planned) -> None:
     """A rolling update of one service: SIGTERM, and the next one when it is back."""
     for child in scene.replicas(one.target):
+        await scene.until_back(
+            child.name
+        )  # one that still starts does not end cleanly, but at once
         scene.hold(child)
         child.terminate()
         try:
@@ -92,6 +98,16 @@ async def pause_broker(scene: Scene, one: Planned) -> None:
         await asyncio.sleep(one.seconds)
     finally:
         scene.broker.resume()
+
+
+async def misdate(scene: Scene, one: Planned) -> None:
+    """Its wall clock steps two minutes ahead, or back, and is set right after a while."""
+    clock = scene.clocks[one.target]
+    clock.set(random.Random(one.seed).choice((-MINUTES_OFF, MINUTES_OFF)))
+    try:
+        await asyncio.sleep(one.seconds)
+    finally:
+        clock.set(0.0)
 
 
 # -- the network between a replica and the broker -------------------------------------------
@@ -209,7 +225,11 @@ TOKEN_REFUSED: tuple[Rule, ...] = (
 )
 MINUTE_USED: Rule = {"kind": "errcode", "errcode": 45011, "count": 1}
 
+CLOCKS: Mapping[str, Fault] = {"clock: two minutes off": _fault(misdate, REPLICAS, 4.0, 10.0)}
+"""For machines that have what it takes to give a process another clock."""
+
 FAULTS: Mapping[str, Fault] = {
+    **(CLOCKS if find_library() else {}),
     "kill -9 of a replica": _fault(kill, REPLICAS, 0.0, 2.0),
     "kill -9 of a whole service": _fault(kill, SERVICES, 0.0, 2.0),
     "pause (SIGSTOP)": _fault(pause, REPLICAS, 3.0, 16.0),

@@ -1,5 +1,6 @@
 """Reads back, after a run, what the streams and the logs say of it."""
 
+import contextlib
 import re
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -7,7 +8,8 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
-from queqiao_common.bus import Bus
+from queqiao_common.bus import Bus, Stored
+from queqiao_common.errors import BrokerUnavailable
 from queqiao_common.events import UNREADABLE, Delivery, InboundMessage
 from queqiao_common.ids import conversation_id
 from queqiao_common.topology import CHAT, CONSUMERS, DEAD, INBOUND, READY, REPLY, Stream
@@ -16,6 +18,8 @@ from queqiao_testbed.audit import Journal, User
 from queqiao_testbed.configuration import TOKEN
 from queqiao_testbed.system import System
 
+PATIENCE = 20
+"""Unanswered requests (1.5 s each) after which the journal cannot be read."""
 MARK_TEXT = re.compile(r"#\w+-\d+#")
 
 
@@ -76,12 +80,20 @@ async def events(
 ) -> AsyncIterator[tuple[int, Any]]:
     """Yield every readable event of a subject after a sequence, with its own."""
     decode, last = msgspec.json.Decoder(kind).decode, after
-    while (stored := await bus.read_next(stream, subject, last)) is not None:
+    while (stored := await _next(bus, stream, subject, last)) is not None:
         last = stored.sequence
         try:
             yield last, decode(stored.data)
         except UNREADABLE:
             continue  # poison, which is the chaos suite's own
+
+
+async def _next(bus: Bus, stream: Stream, subject: str, after: int) -> Stored | None:
+    """Read on, though the broker may be busy just after what was done to it."""
+    for _ in range(PATIENCE):
+        with contextlib.suppress(BrokerUnavailable):
+            return await bus.read_next(stream, subject, after)
+    return await bus.read_next(stream, subject, after)
 
 
 async def doubts(system: System) -> Mapping[User, int]:

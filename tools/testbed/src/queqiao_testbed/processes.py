@@ -29,11 +29,12 @@ class Child:
         """How it ended; None while it runs or before it was started."""
         return self._process.poll() if self._process else None
 
-    def start(self) -> None:
-        """Start it; its output is added to the log."""
+    def start(self, **variables: str) -> None:
+        """Start it, with `variables` for this one run; its output is added to the log."""
+        environ = {**os.environ, **self._variables, **variables}
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own modules
-                self._argv, stdout=log, stderr=log, env={**os.environ, **self._variables}
+                self._argv, stdout=log, stderr=log, env=environ
             )
 
     def kill(self) -> None:

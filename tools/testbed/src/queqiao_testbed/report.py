@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Iterable
 
 from queqiao_testbed.chaos import Report
+from queqiao_testbed.clocks import PACKAGE
+from queqiao_testbed.faults import CLOCKS
 
 Row = tuple[str, object]
 
@@ -17,6 +19,8 @@ def table(report: Report) -> str:
         f"Seed {report.seed}: {form.rate:.0f} messages/s for {form.seconds:.0f} s, "
         f"{len(report.schedule)} faults, two replicas of each service."
     )
+    if not any(kind in CLOCKS for kind in form.kinds):
+        head += f" Clocks were left alone: {PACKAGE} is not installed."
     seen = _rows(("what users saw", "number"), _seen(report))
     return "\n\n".join((head, _rows(("fault", "times"), done), seen))
 

@@ -12,6 +12,7 @@ from queqiao_common.bus import Bus
 from queqiao_common.topology import SERVICES
 
 from queqiao_testbed.brokers import ProcessBroker
+from queqiao_testbed.clocks import Clock
 from queqiao_testbed.load import Load
 from queqiao_testbed.processes import Child
 from queqiao_testbed.proxy import Proxy
@@ -32,6 +33,7 @@ class Scene:
     nodes: Sequence[ProcessBroker]
     bus: Bus
     proxies: Mapping[str, Proxy]
+    clocks: Mapping[str, Clock]
     load: Load
     exits: Counter[str] = field(default_factory=Counter)
     unclean: list[str] = field(default_factory=list)

@@ -181,6 +181,7 @@ def build(
                     "QUEQIAO_HTTP_PORT": str(port),
                     "QUEQIAO_HTTP_HOST": "127.0.0.1",
                     **options.variables,
+                    **options.own_variables.get(f"{name}-{number}", {}),
                 },
             )
             for number, port in enumerate(own)

@@ -1,4 +1,4 @@
-"""The real client and the real marker logic, against the simulated platform."""
+"""An official account: the real client and the real marker logic, on the simulated platform."""
 
 import time
 from collections import Counter
@@ -6,10 +6,9 @@ from collections import Counter
 import httpx
 import pytest
 from queqiao_common.errors import TransientError
-from queqiao_common.settings import Account, Secret
+from queqiao_common.settings import Account, Config, Secret
 from queqiao_common.testing import ACCOUNT, MemoryDocuments, delivery, waiting
-from queqiao_egress import wechat
-from queqiao_egress.wechat import open_http
+from queqiao_egress.channels.building import Builder, open_http
 from queqiao_simulator.app import create_app
 from queqiao_simulator.server import serving
 from queqiao_simulator.settings import AccountSettings, Settings
@@ -37,10 +36,12 @@ class Platform:
             api_base=self.url,
         )
         self.world.now_ms = now_ms()
-        clients = wechat.clients(
-            (account,), http, tokens=MemoryDocuments(), owner="one", now_ms=now_ms
+        self.tokens = MemoryDocuments()
+        builder = Builder(
+            Config(accounts=(account,)), http, tokens=self.tokens, owner="one", now_ms=now_ms
         )
-        self.world.wechat = clients[ACCOUNT]
+        self.channel = builder.channels((account,))[ACCOUNT]
+        self.world.make_channel = lambda _: self.channel
 
     async def say(self):
         self.asked = (waiting(received_ms=now_ms()),)
@@ -88,7 +89,7 @@ async def test_a_reply_is_shown_with_its_mark_and_one_token_serves_all(platform)
 
     await platform.deliver(openid, "第一", ai=True)
     await platform.deliver(openid, "第二", id="t.2", turn_id="t")
-    await platform.world.wechat.typing(openid)
+    await platform.channel.typing(openid)
 
     assert await platform.shown() == [("第一", True), ("第二", False)]
     assert (await platform.calls())[TOKEN] == 1
@@ -160,6 +161,6 @@ async def test_no_token_or_secret_is_logged(platform, caplog):
     await platform.faults(kind="errcode", errcode=40164, path=SEND)
     await platform.deliver(openid)
 
-    token = await platform.world.wechat._tokens.get()
+    token = (await platform.tokens.get(ACCOUNT)).value.access_token
     assert token
     assert token not in caplog.text

@@ -1,6 +1,6 @@
 from hypothesis import given
 from hypothesis import strategies as st
-from queqiao_llm.breaker import Breaker, Rules, begun, failed, opens_in, released
+from queqiao_common.breaker import Breaker, Rules, begun, failed, opens_in, released
 
 RULES = Rules(failures=2, pause=15.0)
 

@@ -4,9 +4,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from queqiao_common.errors import SettingsError
 from queqiao_common.events import InboundMessage, encode
-from queqiao_common.settings import Privacy, Secret
+from queqiao_common.settings import Persona, Privacy, Rule, Secret
 from queqiao_common.topology import INBOUND
-from queqiao_ingress.callback import SUCCESS, Callback, Door, RejectedError, open_doors
+from queqiao_ingress.callback import (
+    SUCCESS,
+    Callback,
+    Door,
+    Hold,
+    Ignore,
+    Publish,
+    RejectedError,
+    Reply,
+)
+from queqiao_ingress.doors import DOORS, open_doors
 from queqiao_wechat.crypto import Cipher
 from queqiao_wechat.signature import sign
 
@@ -39,7 +49,8 @@ VECTOR_REPLY = (
 
 
 def door(account=None) -> Door:
-    return Door(account or wechat.account(), pepper="pepper")
+    account = account or wechat.account()
+    return DOORS[account.kind](account, wechat.config(account))
 
 
 def safe_door(**fields) -> Door:
@@ -48,6 +59,15 @@ def safe_door(**fields) -> Door:
 
 def admit(plain: bytes, **fields):
     return door(wechat.account(**fields)).admit(wechat.signed(), plain, received_ms=NOW_MS)
+
+
+def said(callback: Callback, text: str = "好", now: int = 1) -> bytes:
+    return callback.wrapping.wrap(Reply(text), now=now)
+
+
+def event_in(callback: Callback) -> InboundMessage:
+    assert callback.message is not None
+    return callback.message
 
 
 def refusal(call, *arguments, **keywords) -> tuple[int, str]:
@@ -89,11 +109,10 @@ def test_the_reference_vector_passes_the_whole_door():
     """Made by an independent implementation: what WeChat sends, and what it must get."""
     callback = safe_door().admit(VECTOR_QUERY, VECTOR_BODY, received_ms=NOW_MS)
 
-    answer = callback.answer("收到", now=1767225601)
+    answer = said(callback, "收到", 1767225601)
 
-    assert callback.message.text == "你好，WeChat bridge"
-    assert callback.message.openid == "oABCDEFGHIJKLMNOPQRSTUVWXYZ0"
-    assert callback.original_id == "gh_0123456789ab"
+    assert event_in(callback).text == "你好，WeChat bridge"
+    assert event_in(callback).openid == "oABCDEFGHIJKLMNOPQRSTUVWXYZ0"
     assert wechat.unsealed(answer) == VECTOR_REPLY
 
 
@@ -115,16 +134,15 @@ def test_the_official_json_sample_is_understood():
 
     callback = door(official).admit(query, body, received_ms=NOW_MS)
 
-    assert callback.message.platform_event == "debug_demo"
-    assert not callback.is_published
+    assert callback.facts["platform_event"] == "debug_demo"
+    assert callback.purpose == Ignore()
 
 
 def test_a_plain_push_is_answered_in_plain_xml():
     callback = admit(wechat.text("在吗"))
 
-    assert callback.seal is None
-    assert callback.message.text == "在吗"
-    assert wechat.said(callback.answer("在", now=1)) == "在"
+    assert event_in(callback).text == "在吗"
+    assert wechat.said(said(callback, "在")) == "在"
 
 
 def test_of_a_compatible_push_only_the_signed_part_counts():
@@ -135,8 +153,8 @@ def test_of_a_compatible_push_only_the_signed_part_counts():
 
     callback = safe_door().admit(query, body, received_ms=NOW_MS)
 
-    assert callback.message.text == "真的"
-    assert callback.seal is not None
+    assert event_in(callback).text == "真的"
+    assert b"<Encrypt>" in said(callback)
 
 
 def test_a_push_under_the_previous_key_is_answered_under_it():
@@ -145,7 +163,7 @@ def test_a_push_under_the_previous_key_is_answered_under_it():
     one = safe_door(previous_aes_key=Secret(wechat.OLD_AES_KEY))
     query, body = wechat.sealed(wechat.text(), cipher=old)
 
-    answer = one.admit(query, body, received_ms=NOW_MS).answer("好", now=1)
+    answer = said(one.admit(query, body, received_ms=NOW_MS))
 
     assert wechat.said(wechat.unsealed(answer, cipher=old)) == "好"
 
@@ -154,8 +172,8 @@ def test_success_is_never_encrypted():
     query, body = wechat.sealed(wechat.text())
     callback = safe_door().admit(query, body, received_ms=NOW_MS)
 
-    assert callback.answer("", now=1) == SUCCESS
-    assert callback.answer(" \x00\n", now=1) == SUCCESS
+    assert said(callback, "") == SUCCESS
+    assert said(callback, " \x00\n") == SUCCESS
 
 
 # -- refusals ------------------------------------------------------------------------------------
@@ -218,11 +236,11 @@ def test_safe_mode_without_a_key_is_named_for_the_operator():
 
 def test_a_text_becomes_an_event_with_names_derived_from_facts():
     """The same on every replica and for every delivery: that is what drops the repeats."""
-    message = admit(wechat.text("问题", msgid="7")).message
+    message = event_in(admit(wechat.text("问题", msgid="7")))
 
     assert message.id == f"wx:main:{message.msgid}"
-    assert message == admit(wechat.text("问题", msgid="7")).message
-    assert message.msgid != admit(wechat.text("问题", msgid="8")).message.msgid
+    assert message == event_in(admit(wechat.text("问题", msgid="7")))
+    assert message.msgid != event_in(admit(wechat.text("问题", msgid="8"))).msgid
     assert message.received_ms == NOW_MS
     assert message.kind == "text"
     assert message.trigger == "message"
@@ -232,7 +250,7 @@ def test_a_text_becomes_an_event_with_names_derived_from_facts():
 def test_a_tap_on_a_menu_in_a_message_counts_as_a_menu_click():
     tap = wechat.xml("<Content>继续</Content>", "<bizmsgmenuid>101</bizmsgmenuid>")
 
-    message = admit(tap).message
+    message = event_in(admit(tap))
 
     assert (message.kind, message.text, message.trigger) == ("text", "继续", "menu")
 
@@ -240,43 +258,46 @@ def test_a_tap_on_a_menu_in_a_message_counts_as_a_menu_click():
 def test_a_new_follower_is_published():
     callback = admit(wechat.event("subscribe", "<EventKey>qrscene_42</EventKey>"))
 
-    assert callback.is_published
-    assert callback.expects_reply
-    assert callback.message.kind == "platform_event"
-    assert callback.message.platform_event == "subscribe"
-    assert callback.message.event_key == "qrscene_42"
-    assert callback.message.trigger == "subscribe"
+    assert isinstance(callback.purpose, Hold)
+    assert event_in(callback).kind == "platform_event"
+    assert event_in(callback).platform_event == "subscribe"
+    assert event_in(callback).event_key == "qrscene_42"
+    assert event_in(callback).trigger == "subscribe"
 
 
 def test_a_new_follower_who_is_not_welcomed_does_not_wait_for_a_word():
     """Else a silent account would say after three windows that it is still thinking."""
-    callback = admit(wechat.event("subscribe"), welcome="")
+    callback = admit(wechat.event("subscribe"), kind="subscription", welcome="")
 
-    assert callback.is_published
-    assert not callback.expects_reply
+    assert callback.purpose == Publish(event_in(callback), announces=False)
 
 
-@pytest.mark.parametrize("name", ["unsubscribe", "LOCATION", "VIEW", "CLICK", "brand_new"])
+@pytest.mark.parametrize("name", ["LOCATION", "VIEW", "enter_agent", "brand_new", ""])
 def test_other_platform_events_are_only_acknowledged(name):
     callback = admit(wechat.event(name))
 
-    assert not callback.is_published
-    assert callback.message.platform_event == name.lower()
+    assert callback.purpose == Ignore()
+    assert callback.facts["platform_event"] == name.lower()
 
 
-@pytest.mark.parametrize(
-    "kind", ["image", "voice", "video", "shortvideo", "location", "link", "hologram"]
-)
+@pytest.mark.parametrize("kind", ["image", "voice", "video", "shortvideo", "hologram"])
 def test_every_other_type_of_message_is_published_as_unsupported(kind):
     """The user gets a word about it, instead of silence."""
     callback = admit(wechat.xml(kind=kind))
 
-    assert callback.is_published
-    assert (callback.message.kind, callback.message.msg_type) == ("unsupported", kind)
+    assert (event_in(callback).kind, event_in(callback).msg_type) == ("unsupported", kind)
+
+
+def test_unknown_types_and_fields_are_kept_and_named():
+    callback = admit(wechat.xml("<Pixels>4</Pixels>", kind="hologram"))
+
+    assert event_in(callback).details == {"Pixels": "4"}
+    assert callback.facts["fields"] == ["Pixels"]
+    assert callback.facts["msg_type"] == "hologram"
 
 
 def test_a_text_without_text_is_no_question():
-    assert admit(wechat.text(" \n")).message.kind == "unsupported"
+    assert event_in(admit(wechat.text(" \n"))).kind == "unsupported"
 
 
 def test_no_secret_can_be_read_in_what_might_be_logged():
@@ -287,6 +308,64 @@ def test_no_secret_can_be_read_in_what_might_be_logged():
     assert wechat.AES_KEY not in repr(callback)
 
 
+# -- held or not ---------------------------------------------------------------------------------
+
+CLICK = wechat.event("CLICK", "<EventKey>BTN_HELP</EventKey>")
+SCAN = wechat.event("SCAN", "<EventKey>inv42</EventKey>")
+FOLLOW = wechat.event("subscribe", "<EventKey>qrscene_inv42</EventKey>")
+ENTER = wechat.event("user_enter_tempsession", "<SessionFrom>home</SessionFrom>")
+
+
+@pytest.mark.parametrize(
+    ("body", "rule", "is_held"),
+    [
+        (CLICK, Rule(on="click", values=("BTN_HELP",), reply="帮助"), True),
+        (CLICK, Rule(on="click", values=("BTN_",), match="prefix", ask="帮助"), True),
+        (CLICK, Rule(on="click", values=("^BTN",), match="regex", handover=True), True),
+        (CLICK, Rule(on="click", reply="帮助"), True),
+        (CLICK, Rule(on="click", values=("OTHER",), reply="帮助"), False),
+        (CLICK, Rule(on="click", persona="silent"), False),
+        (CLICK, Rule(on="click", persona="greeter"), True),
+        (CLICK, Rule(on="click", values=(" btn_help ",), reply="帮助"), True),
+        (CLICK, Rule(on="scan", reply="帮助"), False),
+        (CLICK, Rule(on="click", reply="帮助", accounts=("other",)), False),
+        (SCAN, Rule(on="scan", values=("inv42",), reply="欢迎"), True),
+        (FOLLOW, Rule(on="scan", values=("inv42",), reply="欢迎"), True),
+        (FOLLOW, Rule(on="subscribe", reply="欢迎"), True),
+        (ENTER, Rule(on="enter", values=("home",), reply="欢迎"), True),
+        (wechat.event("unsubscribe"), Rule(on="subscribe", reply="欢迎"), False),
+        (wechat.event("kf_close_session"), Rule(on="enter", reply="欢迎"), False),
+    ],
+)
+def test_a_platform_event_is_held_where_something_will_be_said(body, rule, is_held):
+    """What nobody answers nobody releases: the user would read that we are still thinking."""
+    account = wechat.account(kind="subscription", welcome="")
+    never = Rule(on="click", values=("ELSE",), reply="别的")
+    personas = {"silent": Persona(), "greeter": Persona(greeting="你好")}
+    config = wechat.replaced(wechat.config(account), rules=(never, rule), personas=personas)
+
+    callback = open_doors(config)["main"].admit(wechat.signed(), body, received_ms=NOW_MS)
+
+    assert isinstance(callback.purpose, Hold if is_held else Publish)
+
+
+def test_a_scene_is_told_without_its_prefix():
+    assert event_in(admit(FOLLOW)).scene == event_in(admit(SCAN)).scene == "inv42"
+
+
+def test_the_user_to_be_erased_is_the_one_that_the_event_names():
+    """The sender of such a push is not always the user whom it is about."""
+    body = wechat.event("user_authorization_revoke", "<OpenID>oOTHER</OpenID>")
+
+    assert event_in(admit(body)).openid == "oOTHER"
+
+
+def test_an_event_that_names_nobody_is_acknowledged():
+    body = b"<xml><ToUserName>gh_1</ToUserName><MsgType>event</MsgType><Event>scan</Event></xml>"
+
+    assert admit(body).purpose == Ignore()
+
+
 # -- doors ---------------------------------------------------------------------------------------
 
 
@@ -295,9 +374,9 @@ def test_the_doors_hash_users_with_the_configured_pepper():
     peppered = msgspec.structs.replace(plain, privacy=Privacy(pepper=Secret("other")))
 
     convs = {
-        open_doors(one)["main"]
-        .admit(wechat.signed(), wechat.text(), received_ms=NOW_MS)
-        .message.conv
+        event_in(
+            open_doors(one)["main"].admit(wechat.signed(), wechat.text(), received_ms=NOW_MS)
+        ).conv
         for one in (plain, plain, peppered)
     }
 
@@ -330,7 +409,7 @@ QUERIES = st.dictionaries(
     ),
     st.text(st.characters()),
 )
-DOORS = st.sampled_from([door(), safe_door(), safe_door(previous_aes_key=Secret("G" * 43))])
+ANY_DOOR = st.sampled_from([door(), safe_door(), safe_door(previous_aes_key=Secret("G" * 43))])
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
@@ -358,7 +437,7 @@ def signed_for(query: dict[str, str], *parts: str) -> str:
     return sign(wechat.TOKEN, query.get("timestamp", ""), query.get("nonce", ""), *parts)
 
 
-@given(one=DOORS, query=QUERIES, body=BODIES)
+@given(one=ANY_DOOR, query=QUERIES, body=BODIES)
 def test_a_stranger_gets_nothing_but_refusals(one, query, body):
     for call in (lambda: one.verify_url(query), lambda: one.admit(query, body, received_ms=NOW_MS)):
         status, _ = refusal(call)
@@ -381,8 +460,9 @@ def test_whatever_is_signed_is_read_or_refused(query, body):
     callback = admitted(door(), query | {"signature": signed_for(query)}, body)
 
     if callback is not None:
+        assert said(callback)
+    if callback is not None and callback.message is not None:
         message = callback.message
-        assert callback.answer("好", now=1)
         assert msgspec.json.decode(encode(message), type=InboundMessage) == message
         assert INBOUND.of(message).count(".") == 3
 
@@ -395,7 +475,7 @@ def test_whatever_is_sealed_is_read_or_refused(query, plain, text):
 
     callback = admitted(safe_door(), query, body)
 
-    assert callback is None or isinstance(callback.answer(text, now=1), bytes)
+    assert callback is None or isinstance(said(callback, text), bytes)
 
 
 @given(query=QUERIES, encrypted=st.text() | st.binary().map(lambda raw: raw.hex()))

@@ -1,0 +1,45 @@
+"""Too many turns wait for a model: new users are told so, and it passes by itself."""
+
+import httpx
+import pytest
+from queqiao_common.testing import eventually
+from queqiao_testbed.configuration import Options
+from queqiao_testbed.system import running
+
+from tests.integration.conversation.watching import replies
+
+pytestmark = pytest.mark.broker
+
+OPTIONS = Options(
+    settings={"moderation": {"messages_per_minute": 0}, "context": {"shed_backlog": 3}}
+)
+ON, OFF = "ready\ndegraded: overload\n", "ready\n"
+
+
+async def readiness(system):
+    async with httpx.AsyncClient() as http:
+        port = system.ports.services["context"][0]
+        return (await http.get(f"http://127.0.0.1:{port}/readyz")).text
+
+
+async def test_new_users_are_turned_away_until_the_models_have_caught_up(own_broker, tmp_path):
+    async with running(tmp_path, broker_url=own_broker.url, options=OPTIONS) as system:
+        await system.say("active", "old", "你好")
+        await replies(system, "active", "old")
+        system.replica("llm").stop()
+        for number in range(6):
+            await system.say("active", f"o{number}", f"第{number}问")
+
+        async def is_in(text):
+            return await readiness(system) == text
+
+        await eventually(lambda: is_in(ON), within=30)
+        await system.say("active", "new", "有人吗")
+        await system.say("active", "old", "再问一句")
+        assert (await replies(system, "active", "new")) == ["现在咨询的人有点多，请稍后再发一次。"]
+        system.replica("llm").start()
+
+        await eventually(lambda: is_in(OFF), within=60)
+        for number in range(6):
+            assert f"第{number}问" in (await replies(system, "active", f"o{number}"))[0]
+        assert "再问一句" in (await replies(system, "active", "old", 2))[1]
