@@ -241,3 +241,16 @@ async def test_a_message_that_failed_later_is_told_to_operators(world, caplog):
     assert world.published == []
     [line] = [one for one in caplog.records if one.msg == "delivery.failed_later"]
     assert line.detail == "more than five messages since the customer's last one"
+
+
+async def test_a_chore_that_fails_for_one_account_goes_on_with_the_next(world):
+    await world.announce()
+    world.now_ms += EVERY_MS
+    world.kf.answers = [UnreachableError("down")]
+    world.kf.say("还在吗", at_ms=world.now_ms)
+
+    await world.process().catch_up()
+    assert world.texts == []
+    await world.process().catch_up()
+
+    assert world.texts == ["还在吗"]

@@ -335,6 +335,17 @@ async def test_a_repeated_delivery_is_told_at_once_what_was_told_before(mode, cl
     assert (told.kind, told.reply.text, told.status) == (claim.kind, text, 200)
 
 
+async def test_a_repeated_delivery_is_told_the_picture_that_was_told_before():
+    world = World(delivery="passive")
+    picture = Form(kind="image", media_id="M")
+    await world.broker.publish_event(inbound(msgid=MSGID))
+    await world.claims.create(CLAIM, Claim(kind="reply", items=("d.1",), form=picture))
+
+    told = await answer(world.replica())
+
+    assert (told.reply, told.carries) == (Reply("", picture), True)
+
+
 async def test_a_welcome_that_nobody_says_is_not_waited_for():
     world = World(delivery="passive")
 

@@ -10,7 +10,7 @@ from queqiao_testbed.configuration import AES_KEY, SECRET, TOKEN, Options
 from queqiao_testbed.system import System, build
 
 CORP = "wwtestbed"
-KINDS = {
+KINDS: dict[str, dict[str, Any]] = {
     "mp": {"kind": "miniprogram", "appid": "wxtestbedmp"},
     # Each app of a corporation has a secret of its own, and by it a token of its own.
     "app": {"kind": "wecom", "appid": CORP, "agent_id": 1000002},
@@ -20,11 +20,11 @@ KINDS = {
     "auto": {"kind": "service", "delivery": "auto", "appid": "wxtestbedauto"},
 }
 SIMULATED: dict[str, dict[str, Any]] = {
-    "mp": {"mode": "safe", "format": "json", "agents": [{"account": "kf01@demo", "name": "张"}]},
+    "mp": {"mode": "safe", "format": "json"},
     "bot": {"appid": "aib-testbed"},
     "kf": {"agents": [{"account": "zhang", "name": "张"}]},
     "svc": {"mode": "safe"},
-    "auto": {"mode": "safe", "agents": [{"account": "kf01@demo", "name": "张"}]},
+    "auto": {"mode": "safe"},
 }
 SHARED = {"token": TOKEN, "secret": SECRET, "aes_key": AES_KEY}
 

@@ -82,6 +82,7 @@ async def test_a_customer_is_handed_to_a_person_and_comes_back(channels):
 
 @pytest.mark.parametrize("account", ["auto", "mp"])
 async def test_a_callback_hands_its_user_to_a_person_and_the_bot_is_silent_then(channels, account):
+    """Nobody has taken the user over yet, so every message is passed on."""
     user = f"h-{account}"
 
     async def transfers():

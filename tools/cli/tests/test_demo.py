@@ -16,6 +16,7 @@ def completed(answering: demo.Answering, operator: demo.Table | None = None) -> 
         operator or {},
         nats_url="nats://127.0.0.1:4222",
         simulator_url="http://127.0.0.1:8090",
+        ingress_url="http://127.0.0.1:8080",
     )
 
 
@@ -34,6 +35,10 @@ def test_the_services_accept_their_half(answering):
         ("service", "service", "auto"),
         ("active", "service", "active"),
         ("reader", "subscription", "passive"),
+        ("mini", "miniprogram", "active"),
+        ("app", "wecom", "auto"),
+        ("desk", "wecom_kf", "active"),
+        ("bot", "wecom_bot", "stream"),
     ]
     assert config.routes["default"] == (config.models[0].id,)
 
@@ -44,16 +49,17 @@ def test_both_halves_share_the_keys():
     theirs = platform(demo.by_echo(8091))
 
     for account, other in zip(ours.accounts, theirs.accounts, strict=True):
-        assert (account.id, account.appid) == (other.id, other.appid)
+        assert (account.id, account.kind) == (other.id, other.kind)
+        assert account.appid == ("" if account.kind == "wecom_bot" else other.appid)
         assert account.token.reveal() == other.token
         assert account.aes_key.reveal() == other.aes_key
         assert account.secret.reveal() == other.secret
-        assert other.mode == "safe"
+        assert other.sealing == "safe"
         Cipher(other.aes_key, other.appid)
 
 
 def test_callbacks_go_to_every_replica():
-    [service, _, reader] = platform(demo.by_echo(8091), replicas=2).accounts
+    [service, _, reader, *_] = platform(demo.by_echo(8091), replicas=2).accounts
 
     assert service.callbacks == (
         "http://127.0.0.1:8080/wechat/service",

@@ -7,9 +7,10 @@ moderation says, the operator's rules, our own words, greetings, pictures and vo
 from collections.abc import Sequence
 
 from msgspec import structs
+from queqiao_common import matching
 from queqiao_common.events import InboundMessage, Media, ScreenedMessage, Verdict
 
-from queqiao_context import handover, matching
+from queqiao_context import handover
 from queqiao_context.document import Asked, Conversation
 from queqiao_context.rules import FactsNeeded, Rules
 

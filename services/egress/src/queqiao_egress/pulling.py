@@ -85,7 +85,15 @@ class Pulls:
             for peer in known.open_kfids:
                 cursor = (await self._cursors.get(_key(account, peer))).value
                 if cursor is not None and self._is_due(cursor):
-                    await self._pulled(account, peer, cursor.wanted + 1)
+                    await self._try(account, peer, cursor)
+
+    async def _try(self, account: str, peer: str, cursor: Cursor) -> None:
+        """Pull without having been asked: a failure must not keep us from the next account."""
+        try:
+            await self._pulled(account, peer, cursor.wanted + 1)
+        except (TransientError, PermanentError) as error:
+            fields = {"account": account, "peer": peer, "detail": str(error)[:300]}
+            log.warning("pull.failed", extra=fields)
 
     def _is_due(self, cursor: Cursor) -> bool:
         return cursor.wanted > cursor.done or self._now_ms() - cursor.pulled_ms >= EVERY_MS

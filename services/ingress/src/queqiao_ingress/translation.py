@@ -4,12 +4,11 @@ Every type that WeChat documents has its place here; one that it will invent tom
 as `unsupported`, with all its fields.
 """
 
-import re
-
 from msgspec import structs
 from queqiao_common.events import InboundMessage, Media
 from queqiao_common.ids import conversation_id
-from queqiao_common.settings import Account, Config, Rule
+from queqiao_common.matching import first_fitting, occasions
+from queqiao_common.settings import Account, Config
 from queqiao_wechat.messages import (
     ImageMessage,
     LinkMessage,
@@ -97,13 +96,11 @@ def expects_reply(event: InboundMessage, config: Config, account: Account) -> bo
     """
     if event.kind != "platform_event":
         return True
-    occasions = _occasions(event)
-    for rule in config.rules:
-        if rule.accounts and account.id not in rule.accounts:
-            continue
-        if rule.on in occasions and _fits(rule, occasions[rule.on]):
-            greets = rule.persona and config.persona(rule.persona).greeting
-            return bool(rule.reply or rule.ask or rule.handover or greets)
+    rules = (one for one in config.rules if not one.accounts or account.id in one.accounts)
+    rule = first_fitting(rules, occasions(event, event.text))
+    if rule is not None:
+        greets = rule.persona and config.persona(rule.persona).greeting
+        return bool(rule.reply or rule.ask or rule.handover or greets)
     return event.trigger in GREETED and bool(account.welcome)
 
 
@@ -116,34 +113,6 @@ def type_of(message: Message) -> str:
             return "shortvideo"
         case _:
             return str(message.__struct_config__.tag)
-
-
-def _occasions(event: InboundMessage) -> dict[str, str]:
-    """Return the kinds of rules that a platform event may set off, and what they compare."""
-    match event.platform_event:
-        case "subscribe" if event.scene:
-            return {"subscribe": event.scene, "scan": event.scene}
-        case "click":
-            return {"click": event.event_key}
-        case "subscribe" | "scan" as name:
-            return {name: event.scene}
-        case "user_enter_tempsession":
-            return {"enter": event.scene}
-        case _:
-            return {}
-
-
-def _fits(rule: Rule, text: str) -> bool:
-    text = text.strip().casefold()
-    values = tuple(value.strip().casefold() for value in rule.values)
-    match rule.match:
-        case "exact":
-            fits = text in values
-        case "prefix":
-            fits = text.startswith(values)
-        case _:
-            fits = any(re.search(value, text, re.IGNORECASE) for value in rule.values)
-    return fits or not values
 
 
 def _openid(message: Message) -> str:

@@ -93,7 +93,13 @@ def only(entry: Table) -> Table:
 
 
 def queqiao_table(
-    base: Table, answering: Answering, operator: Table, *, nats_url: str, simulator_url: str
+    base: Table,
+    answering: Answering,
+    operator: Table,
+    *,
+    nats_url: str,
+    simulator_url: str,
+    ingress_url: str,
 ) -> Table:
     """Complete the configuration of the services.
 
@@ -104,7 +110,8 @@ def queqiao_table(
         if isinstance(account, dict) and "persona" in account:
             accounts = [{**one, "persona": account["persona"]} for one in accounts]
     nats = {**base["nats"], "url": nats_url}
-    return {**answering.table, "nats": nats, "accounts": accounts}
+    pages = {**base["pages"], "base_url": ingress_url}
+    return {**answering.table, "nats": nats, "accounts": accounts, "pages": pages}
 
 
 def simulator_table(

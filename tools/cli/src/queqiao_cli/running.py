@@ -34,7 +34,12 @@ def run_demo(options: argparse.Namespace) -> int:
     nats_url = override or f"nats://{plan.LOOPBACK}:{port['nats']}"
     page = f"http://{plan.LOOPBACK}:{port['simulator']}"
     table = demo.queqiao_table(
-        packaged("demo.toml"), answering, operator, nats_url=nats_url, simulator_url=page
+        packaged("demo.toml"),
+        answering,
+        operator,
+        nats_url=nats_url,
+        simulator_url=page,
+        ingress_url=f"http://{plan.LOOPBACK}:{port['ingress']}",
     )
     config = written(state / "queqiao.toml", table)
     load(config, needs=EVERY_SECRET)

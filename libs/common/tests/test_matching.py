@@ -3,9 +3,9 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from queqiao_common.matching import LONGEST, Occasion, first_fitting, fits, occasions
 from queqiao_common.settings import Rule
 from queqiao_common.testing import inbound
-from queqiao_context.matching import LONGEST, Occasion, first_fitting, fits, occasions
 
 
 def by_text(match, *values):

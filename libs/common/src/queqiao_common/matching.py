@@ -1,4 +1,7 @@
-"""`[[rules]]`: what a user did, and the first rule that fits it. Pure."""
+"""`[[rules]]`: what a user did, and the first rule that fits it. Pure.
+
+Ingress asks whether anything will be said, context what.
+"""
 
 import re
 from collections.abc import Iterable
