@@ -135,7 +135,7 @@ INBOUND = Subject(
     "chat.inbound.{account}.{conv}",
     events.InboundMessage,
     CHAT,
-    "ingress",
+    "ingress, egress",
     "a verified, decrypted, parsed user message or platform event",
 )
 SCREENED = Subject(
