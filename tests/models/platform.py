@@ -1,0 +1,178 @@
+"""WeChat, as far as promises go: it delivers, delivers again, shows, and counts."""
+
+import asyncio
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from queqiao_common.events import InboundMessage
+from queqiao_common.testing import inbound
+from queqiao_egress.sending import SPENT
+from queqiao_ingress.callback import Callback, Hold, Publish, Reply
+from queqiao_ingress.service import Answer, Ingress
+from queqiao_wechat.client import AmbiguousError, ApiError, UnreachableError
+from queqiao_wechat.errcodes import lookup
+
+from tests.models.turnstile import Process, Turnstile
+
+DELIVERIES = 3
+PATIENCE = 5.0
+"""Seconds that WeChat waits for the answer to one delivery."""
+PAUSE = 1.0
+MARK = re.compile(r"#\d+#")
+OPENID = "oUSER"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One message as the user sees it."""
+
+    text: str
+    via: str
+
+
+@dataclass
+class Post:
+    """One delivery under way."""
+
+    reply: asyncio.Future[Answer]
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Platform:
+    """One user's chat with one account."""
+
+    def __init__(
+        self,
+        turnstile: Turnstile,
+        *,
+        outside: Process,
+        choose: Callable[[int], tuple[Process, Ingress]],
+        now_ms: Callable[[], int],
+        mode: str,
+        quota: int,
+    ) -> None:
+        self._turnstile = turnstile
+        self._outside = outside
+        self._choose = choose
+        self._now_ms = now_ms
+        self._mode = mode
+        self._quota = quota
+        self._sent = 0
+        self.chat: list[Shown] = []
+        self.marks: dict[str, str] = {}
+        self.acknowledged: set[str] = set()
+        self.refused: set[str] = set()
+        self.deliveries: Counter[str] = Counter()
+        self.refusals = 0
+        self.accidents: list[BaseException] = []
+        self.under_way = 0
+
+    # -- the user writes --------------------------------------------------------------------
+
+    def write(self, text: str = "") -> str:
+        """Have the user write; returns the mark of the message."""
+        number = len(self.marks) + 1
+        mark = f"#{number}#"
+        self.marks[mark] = f"m{number}"
+        self._sent = 0
+        self._outside.spawn(self._push(f"m{number}", text or f"{mark}在吗"))
+        return mark
+
+    async def _push(self, msgid: str, text: str) -> None:
+        self.under_way += 1
+        try:
+            for number in range(1, DELIVERIES + 1):
+                self.deliveries[msgid] = number
+                step = f"WeChat delivers {msgid}, time {number}"
+                _, pick = await self._turnstile.passing(self._outside, step)
+                if await self._delivered(msgid, text, pick):
+                    self.acknowledged.add(msgid)
+                    return
+            self.refused.add(msgid)
+        finally:
+            self.under_way -= 1
+
+    async def _delivered(self, msgid: str, text: str, pick: int) -> bool:
+        process, ingress = self._choose(pick)
+        post = Post(asyncio.get_running_loop().create_future())
+        message = inbound(text, msgid=msgid, openid=OPENID, received_ms=self._now_ms())
+        task = process.started(self._serve(process, ingress, message, post))
+        await asyncio.wait(
+            [task, post.reply], timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED
+        )
+        if post.reply.done() and post.reply.result().status == 200:
+            if answer := post.reply.result().reply.text:
+                self.chat.append(Shown(answer, f"passive {msgid}"))
+            return True
+        if task.done() and not process.is_dead and (error := task.exception()) is not None:
+            self.accidents.append(error)
+        if task.done() or post.reply.done():
+            await asyncio.sleep(PAUSE)
+        post.gone.set()
+        return False
+
+    async def _serve(
+        self, process: Process, ingress: Ingress, message: InboundMessage, post: Post
+    ) -> None:
+        """Do as the routes of ingress do."""
+
+        async def gone() -> None:
+            await post.gone.wait()
+
+        callback = Callback(_purpose(self._mode, message), Unwrapped())
+        began = asyncio.get_running_loop().time()
+        answer = await ingress.answer(callback, began=began, gone=gone)
+        await self._turnstile.passing(process, f"answer {message.msgid}: {answer.kind}")
+        if not post.gone.is_set():
+            post.reply.set_result(answer)
+        if answer.missed is not None or answer.carries:
+            await ingress.follow_up(message, answer, {})
+
+    # -- the account sends ------------------------------------------------------------------
+
+    async def accept(self, process: Process, text: str) -> None:
+        """Take a customer-service message."""
+        fate, _ = await self._turnstile.passing(process, f"send {text[:20]}", "lost", "down")
+        if fate == "down":
+            raise UnreachableError("no connection")
+        if self._sent == self._quota:
+            self.refusals += 1
+            raise ApiError(SPENT, "out of response count limit", lookup(SPENT).action)
+        self._sent += 1
+        self.chat.append(Shown(text, "api"))
+        if fate == "lost":
+            raise AmbiguousError("no answer")
+
+
+class Unwrapped:
+    """What is never asked for here: how an answer is written as bytes."""
+
+    media_type = "application/xml"
+
+    def wrap(self, reply: Reply, *, now: int) -> bytes:
+        raise AssertionError("the model reads texts")
+
+
+def _purpose(mode: str, message: InboundMessage) -> Hold | Publish:
+    match mode:
+        case "passive" | "auto":
+            return Hold(message, mode)
+        case _:
+            return Publish(message)
+
+
+class Client:
+    """The way of one process to WeChat's API."""
+
+    def __init__(self, platform: Platform, process: Process) -> None:
+        self._platform = platform
+        self._process = process
+
+    async def send_text(self, openid: str, text: str, *, ai: bool) -> None:
+        assert openid == OPENID
+        await self._platform.accept(self._process, text)
+
+    async def typing(self, openid: str) -> None:
+        raise AssertionError("switched off here")
