@@ -82,22 +82,24 @@ class Platform:
 
     async def _push(self, msgid: str, text: str) -> None:
         self.under_way += 1
+        sent_ms = self._now_ms()
         try:
             for number in range(1, DELIVERIES + 1):
                 self.deliveries[msgid] = number
                 step = f"WeChat delivers {msgid}, time {number}"
                 _, pick = await self._turnstile.passing(self._outside, step)
-                if await self._delivered(msgid, text, pick):
+                if await self._delivered(msgid, text, sent_ms, pick):
                     self.acknowledged.add(msgid)
                     return
             self.refused.add(msgid)
         finally:
             self.under_way -= 1
 
-    async def _delivered(self, msgid: str, text: str, pick: int) -> bool:
+    async def _delivered(self, msgid: str, text: str, sent_ms: int, pick: int) -> bool:
         process, ingress = self._choose(pick)
         post = Post(asyncio.get_running_loop().create_future())
-        message = inbound(text, msgid=msgid, openid=OPENID, received_ms=self._now_ms())
+        times = {"sent_ms": sent_ms, "received_ms": self._now_ms()}
+        message = inbound(text, msgid=msgid, openid=OPENID, **times)
         task = process.started(self._serve(process, ingress, message, post))
         await asyncio.wait(
             [task, post.reply], timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED

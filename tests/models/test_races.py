@@ -35,3 +35,18 @@ def test_an_offer_that_was_not_taken_in_time_is_withdrawn_before_another_way_is_
         assert mark not in unanswered(world)
     finally:
         world.close()
+
+
+def test_a_message_that_wechat_delivers_again_opens_no_newer_window_of_the_quota():
+    """WeChat counts from when the user wrote it; ours from when a delivery of it was accepted."""
+    world = World(mode="auto", policy="resend", quota=2, pieces=2)
+    try:
+        for _ in range(3):
+            world.write()
+        world.let("WeChat delivers m1, time 1")
+        world.kill("ingress-0")  # before it published m1: its second delivery comes after m2 and m3
+        world.rest()
+
+        assert not world.platform.refusals
+    finally:
+        world.close()

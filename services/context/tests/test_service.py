@@ -1,5 +1,6 @@
 """The handlers around the state machine: lost streams, lost documents, lost timers."""
 
+import asyncio
 from dataclasses import dataclass, field
 
 import pytest
@@ -193,6 +194,7 @@ async def store_messages(bus, *texts):
         message = inbound(text, msgid=f"m_{number}")
         ack = await bus.publish_event(message)
         await bus.publish_event(screened(message, sequence=ack.seq))
+        await asyncio.sleep(0.002)  # the broker's times are compared to the millisecond
     return ack.seq
 
 

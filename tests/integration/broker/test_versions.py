@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from queqiao_cli.dead import letters
-from queqiao_common.events import EVENT_TYPES, DeadLetter
+from queqiao_common.events import EVENT_TYPES, DeadLetter, PullWanted
 from queqiao_common.testing import eventually
 from queqiao_common.topology import CONSUMERS, CONVERSATIONS, SERVICES, SUBJECT_OF
 from queqiao_testbed.configuration import Options
@@ -72,7 +72,7 @@ async def test_the_events_of_every_release_are_handled(own_broker, bus, tmp_path
         await answered(system, "active", "g1", "先认识一下")
         for path in GOLDEN:
             kind = TYPES[path.stem]
-            if kind is DeadLetter:
+            if kind in (DeadLetter, PullWanted):  # an operator's; of another kind of account
                 continue
             table = msgspec.json.decode(path.read_bytes())
             event = msgspec.convert(table | {"account": "active"}, kind)

@@ -97,13 +97,14 @@ class Waiting(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A user's message whose HTTP request may still be open for a passive reply.
 
     `ticket` is what entitles to one answer later: the `response_url` of an AI bot, the welcome
-    code of WeChat Customer Service.
+    code of WeChat Customer Service. `sent_ms` is as in `InboundMessage`.
     """
 
     msgid: str
     received_ms: Millis
     trigger: Trigger = "message"
     ticket: str = ""
+    sent_ms: Millis = 0
 
 
 class InboundMessage(Event, tag="InboundMessage", frozen=True, kw_only=True, omit_defaults=True):
@@ -112,7 +113,8 @@ class InboundMessage(Event, tag="InboundMessage", frozen=True, kw_only=True, omi
     `kind` stays `unsupported` for what carries `media`, so that a service which does not know of it
     says so. `peer` is whom the user wrote to where an account has several (kf: `open_kfid`).
     `menu_id` names the tapped item of a menu in the chat, `scene` the QR code that was scanned, and
-    `details` are the other fields of a platform event.
+    `details` are the other fields of a platform event. `sent_ms` is when the user wrote, by the
+    clock of WeChat and to the second; 0 where that is not known.
     """
 
     conv: ConvId
@@ -131,6 +133,7 @@ class InboundMessage(Event, tag="InboundMessage", frozen=True, kw_only=True, omi
     details: dict[str, str] = msgspec.field(default_factory=dict)
     peer: str = ""
     ticket: str = ""
+    sent_ms: Millis = 0
 
 
 class MediaEvent(Event, frozen=True, kw_only=True, omit_defaults=True):

@@ -19,6 +19,7 @@ from msgspec import Struct
 from queqiao_common import bus as bus_module
 from queqiao_common import failpoints, provision, settings, telemetry
 from queqiao_common.bus import Bus, Raw
+from queqiao_common.clock import AGAIN, BrokerClock
 from queqiao_common.errors import QueqiaoError, SettingsError, TransientError
 from queqiao_common.events import Event
 from queqiao_common.follow import Follower
@@ -69,6 +70,8 @@ class Runtime:
         self._restoring: asyncio.Task[None] | None = None
         bus.when_missing(self._restore)
         self.mode("storage", lambda: bus.is_stalled)
+        self._clock = BrokerClock(bus)
+        self.every(AGAIN, self._clock.ask)
         self._add_health()
 
     def bucket(
@@ -139,6 +142,15 @@ class Runtime:
     def check(self, name: str, is_ready: Callable[[], bool]) -> None:
         """Let `/readyz` depend on something more."""
         self._checks[name] = is_ready
+
+    def now_ms(self) -> int:
+        """Return the time that all replicas agree on (Unix ms)."""
+        return self._clock.now_ms()
+
+    async def ask_the_time(self) -> None:
+        """Go by the broker's clock from here on, if it says what time it is."""
+        with contextlib.suppress(QueqiaoError):
+            await self._clock.ask()
 
     def mode(self, name: str, is_on: Callable[[], bool]) -> None:
         """Show on `/readyz` and as a metric whether the service is degraded in this way.
@@ -291,6 +303,7 @@ async def open_runtime(service: str, config: Config) -> AsyncIterator[Runtime]:
     try:
         if config.nats.apply_topology:
             await apply_topology(bus, config)
+        await runtime.ask_the_time()
         yield runtime
     finally:
         await bus.close()

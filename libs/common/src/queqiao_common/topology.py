@@ -424,6 +424,7 @@ NOTES = Bucket(
     keeps="facts about a user that outlive a conversation; the user can read and erase them",
     ttl=365 * DAY,
     max_value=64 * 1024,
+    max_bytes=256 * MIB,
     written_by=("context",),
 )
 PAGES = Bucket(
@@ -431,6 +432,7 @@ PAGES = Bucket(
     key="<page id>",
     keeps="long answers, while they are written and for as long as their page works",
     ttl=30 * DAY,  # the most that `[pages] ttl` may be: each document has a lifetime of its own
+    max_bytes=512 * MIB,
     written_by=("context",),
 )
 DISPLAYS = Bucket(
@@ -438,12 +440,14 @@ DISPLAYS = Bucket(
     key="<account>.<msgid>",
     keeps="the answer so far of an AI bot, for the platform that asks for it again and again",
     ttl=900.0,
+    max_bytes=128 * MIB,
     written_by=("ingress", "egress"),
 )
 CURSORS = Bucket(
     name="cursors",
     key="<account>.<open_kfid>",
     keeps="how far messages of WeChat Customer Service are pulled, and who pulls them",
+    max_bytes=16 * MIB,
     written_by=("egress",),
 )
 LOADS = Bucket(
@@ -461,6 +465,7 @@ USAGE = Bucket(
     keeps="tokens, questions and cost by day: of users, personas, accounts and models",
     ttl=400 * DAY,
     max_value=256 * 1024,
+    max_bytes=256 * MIB,
     written_by=("llm",),
 )
 BUCKETS = (

@@ -1,7 +1,6 @@
 """Context owns the conversations: `python -m queqiao_context`."""
 
 import math
-import time
 
 from queqiao_common.kv import JetStreamDocuments
 from queqiao_common.pages import Page, new_page_id
@@ -45,7 +44,7 @@ async def main(runtime: Runtime) -> None:
         documents=documents,
         inbound=InboundStream(bus),
         publish=bus.publish_event,
-        now_ms=lambda: time.time_ns() // 1_000_000,
+        now_ms=runtime.now_ms,
         new_page_id=new_page_id,
         is_overloaded=overload.is_on,
     )

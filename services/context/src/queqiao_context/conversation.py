@@ -120,6 +120,7 @@ def _take(talk: Conversation, arrival: Arrival, rules: Rules) -> Conversation:
         received_ms=message.received_ms,
         trigger=message.trigger,
         ticket=message.ticket,
+        sent_ms=message.sent_ms,
     )
     if talk.handed is None and _wants_parked(talk, screened, rules):
         talk = structs.replace(talk, collect=(*talk.collect, waiting)[-MAX_WAITING:])

@@ -1,6 +1,5 @@
 """Egress delivers replies to WeChat: `python -m queqiao_egress`."""
 
-import time
 import uuid
 from collections.abc import Mapping
 from functools import partial
@@ -46,20 +45,15 @@ LOOK_AGAIN = 20.0
 """Seconds between looks at whether an account of WeChat Customer Service is to be pulled."""
 
 
-def now_ms() -> int:
-    """Return the wall clock, in ms."""
-    return time.time_ns() // 1_000_000
-
-
 async def main(runtime: Runtime) -> None:
     """Wire the service to its broker and to WeChat, and work."""
     config, owner, media = runtime.config, uuid.uuid4().hex, runtime.objects(MEDIA)
     async with open_http() as http:
         builder = Builder(
-            config, http, tokens=runtime.bucket(TOKENS, Held), owner=owner, now_ms=now_ms
+            config, http, tokens=runtime.bucket(TOKENS, Held), owner=owner, now_ms=runtime.now_ms
         )
         ways = ways_of(runtime, builder.channels(config.accounts), media, owner=owner)
-        egress = Egress(config, ways, owner=owner, now_ms=now_ms)
+        egress = Egress(config, ways, owner=owner, now_ms=runtime.now_ms)
         fetching = Fetching(ways.channels, media, config.media)
         pulled = builder.kf_clients(config.accounts)
         pulls = Pulls(
@@ -69,7 +63,7 @@ async def main(runtime: Runtime) -> None:
             peers=runtime.bucket(CURSORS, Peers),
             publish=runtime.bus.publish_event,
             owner=owner,
-            now_ms=now_ms,
+            now_ms=runtime.now_ms,
         )
         runtime.follow_bucket(CLAIMS, ways.claims.hear, since=CATCH_UP)
         runtime.consume(EGRESS_READY, egress.deliver, on_buried=egress.give_up)
@@ -87,7 +81,7 @@ def ways_of(
     settings, outages = runtime.config.delivery, Outages(after=runtime.config.delivery.outage_after)
     for account in channels:
         runtime.mode(f"wechat:{account}", partial(outages.is_down, account))
-    attachments = Attachments(media, now_ms=now_ms)
+    attachments = Attachments(media, now_ms=runtime.now_ms)
     displays = runtime.bucket(DISPLAYS, Display)
     return Ways(
         channels=channels,
@@ -100,9 +94,9 @@ def ways_of(
             outages=outages,
             settings=settings,
             owner=owner,
-            now_ms=now_ms,
+            now_ms=runtime.now_ms,
         ),
-        streams=Streams(displays, merged=settings.merged, now_ms=now_ms),
+        streams=Streams(displays, merged=settings.merged, now_ms=runtime.now_ms),
         attachments=attachments,
     )
 

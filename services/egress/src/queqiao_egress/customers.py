@@ -29,6 +29,7 @@ def inbound(item: Item, *, account: str, pepper: str, now_ms: int) -> InboundMes
         openid=item.external_userid,
         msgid=item.msgid,
         received_ms=min(item.send_time * 1000, now_ms) or now_ms,
+        sent_ms=item.send_time * 1000,
         kind="unsupported",
         msg_type=item.msgtype,
         peer=item.open_kfid,

@@ -14,6 +14,8 @@ from msgspec import Struct, field, structs
 from queqiao_common.events import Trigger, Waiting
 
 MINUTE_MS = 60_000
+LATEST_MS = 60_000
+"""How long after its action a message is accepted at the latest."""
 REFUSED = "45047"
 """What takes the rest of a window that WeChat says is spent."""
 
@@ -75,9 +77,9 @@ def observe(
     known = ledger or Ledger()
     for action in actions:
         if action.trigger == "message":
-            known = _renewed(known, "by_message", _by_message(action.received_ms, quota))
+            known = _renewed(known, "by_message", _by_message(_opened_ms(action), quota))
         elif (share := quota.share(action.trigger)) is not None:
-            known = _renewed(known, "by_event", _grant(action.received_ms, share))
+            known = _renewed(known, "by_event", _grant(_opened_ms(action), share))
     return known
 
 
@@ -129,6 +131,16 @@ def spend(ledger: Ledger, *, count: int, now_ms: int) -> Ledger:
 
 def _recent(ledger: Ledger, now_ms: int) -> tuple[int, ...]:
     return tuple(at for at in ledger.recent_ms if at > now_ms - MINUTE_MS)
+
+
+def _opened_ms(action: Waiting) -> int:
+    """Return when an action opened its window: when the user acted, as WeChat counts.
+
+    Its delivery may be a later one of three, 5 s apart (protocol reference 4.1). A time that cannot
+    be the action's is not believed.
+    """
+    late_ms = action.received_ms - action.sent_ms
+    return action.sent_ms if 0 <= late_ms <= LATEST_MS else action.received_ms
 
 
 def _by_message(opened_ms: int, quota: Quota) -> Grant:

@@ -18,11 +18,6 @@ from queqiao_ingress.streams import Streams
 from queqiao_ingress.waiting import REMEMBERED, WaitingRoom
 
 
-def now_ms() -> int:
-    """Return the time of the wall clock."""
-    return time.time_ns() // 1_000_000
-
-
 async def main(runtime: Runtime) -> None:
     """Wire the service and work until told to stop."""
     config = runtime.config
@@ -32,14 +27,14 @@ async def main(runtime: Runtime) -> None:
         claims=runtime.bucket(CLAIMS, Claim),
         tries=runtime.bucket(CLAIMS, Tries),
         given=runtime.bucket(CLAIMS, Given),
-        streams=Streams(runtime.bucket(DISPLAYS, Display), now_ms=now_ms),
+        streams=Streams(runtime.bucket(DISPLAYS, Display), now_ms=runtime.now_ms),
         room=WaitingRoom(seats=config.ingress.max_waiting, now=time.monotonic),
     )
     entrance = Entrance(
         doors=open_doors(config),
         ingress=ingress,
         settings=config.ingress,
-        now_ms=now_ms,
+        now_ms=runtime.now_ms,
         clock=time.monotonic,
     )
     entrance.open(runtime.app)
@@ -56,7 +51,7 @@ def open_pages(runtime: Runtime) -> None:
     readers = Readers(limit=settings.max_streams, stopping=runtime.stopping)
     # They are only read here: to remember them for a later write would cost memory.
     documents = JetStreamDocuments(runtime.bus, PAGES, Page, remember=0)
-    pages = AnswerPages(settings, pages=documents, readers=readers, now_ms=now_ms)
+    pages = AnswerPages(settings, pages=documents, readers=readers, now_ms=runtime.now_ms)
     pages.open(runtime.app)
     runtime.follow_bucket(PAGES, readers.hear, since=0.0)
 

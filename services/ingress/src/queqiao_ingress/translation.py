@@ -63,6 +63,7 @@ def event_of(
         msg_type=type_of(message),
         trigger=trigger_of(message),
         details=message.fields,
+        sent_ms=message.created * 1000,
     )
     if isinstance(message, PlatformEvent):
         return structs.replace(

@@ -1,6 +1,5 @@
 """Llm answers turns by asking models: `python -m queqiao_llm`."""
 
-import time
 from collections.abc import Callable, Mapping
 
 from queqiao_common.kv import JetStreamDocuments
@@ -33,11 +32,6 @@ TIDY = 60.0
 """Seconds between two rounds of tidying up the cache."""
 
 
-def now_ms() -> int:
-    """Return the wall clock."""
-    return time.time_ns() // 1_000_000
-
-
 async def main(runtime: Runtime) -> None:
     """Wire the service and work until told to stop."""
     config, routes = runtime.config, routes_of(runtime.config)
@@ -46,19 +40,19 @@ async def main(runtime: Runtime) -> None:
         open_toolbox(config) as toolbox,
         open_audio(config) as audio,
         open_providers(
-            config.models, connections=connections, around=around(toolbox, config, now_ms)
+            config.models, connections=connections, around=around(toolbox, config, runtime.now_ms)
         ) as providers,
         open_knowledge(runtime) as knowing,
     ):
-        models = open_models(runtime, providers, routes, now_ms)
-        llm = Llm(models, routes=routes, now_ms=now_ms, hedge=config.llm.hedge)
+        models = open_models(runtime, providers, routes, runtime.now_ms)
+        llm = Llm(models, routes=routes, now_ms=runtime.now_ms, hedge=config.llm.hedge)
         objects = JetStreamObjects(runtime.bus, MEDIA)
         vision = Vision(objects, routes, config.media)
         steps = (vision.prepare, knowing.prepare, toolbox.prepare)
         preparing = Preparing(knowing.citing(llm.write), steps=steps)
-        budgets = open_budgets(runtime, preparing.write, now_ms)
+        budgets = open_budgets(runtime, preparing.write, runtime.now_ms)
         cache = open_cache(runtime, budgets.write, routes, knowing.version)
-        speaking = Speaking(audio.voice, objects, Converter(), config, now_ms=now_ms)
+        speaking = Speaking(audio.voice, objects, Converter(), config, now_ms=runtime.now_ms)
         turns = Turns(cache.answer, summarise=budgets.write, finish=(speaking.finish,))
         transcribing = Transcribing(audio.ears, objects, Converter(), config.media)
         runtime.consume(LLM_MEDIA, transcribing.hear, on_buried=transcribing.bury)
@@ -76,11 +70,11 @@ def open_cache(
     """Put the answer cache before the models, and keep it tidy."""
     config = runtime.config
     words = Vocabulary(config.cache.synonyms)
-    book = Book(words, limit=config.cache.max_answers, now_ms=now_ms)
+    book = Book(words, limit=config.cache.max_answers, now_ms=runtime.now_ms)
     documents = JetStreamDocuments(
-        runtime.bus, ANSWERS, Answer, lives=lives(now_ms), patience=PATIENCE
+        runtime.bus, ANSWERS, Answer, lives=lives(runtime.now_ms), patience=PATIENCE
     )
-    flights = Flights(documents, book, now_ms=now_ms)
+    flights = Flights(documents, book, now_ms=runtime.now_ms)
     cache = Caching(
         write,
         config=config,
@@ -88,7 +82,7 @@ def open_cache(
         book=book,
         documents=documents,
         flights=flights,
-        now_ms=now_ms,
+        now_ms=runtime.now_ms,
         version=version,
     )
     runtime.follow_bucket(ANSWERS, book.hear, since=EVER)
