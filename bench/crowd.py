@@ -1,7 +1,8 @@
 """A lesson ends: 5,000 users write within one minute, and the model takes 3 s for each."""
 
 from queqiao_testbed.configuration import Options
-from queqiao_testbed.system import free_ports, running
+from queqiao_testbed.ports import free_ports
+from queqiao_testbed.system import running
 
 from bench.machine import NO_LIMIT, load, markdown, stage, within
 

@@ -1,7 +1,8 @@
 """Pieces or the whole: when users read the first and the last word of a long answer."""
 
 from queqiao_testbed.configuration import Options
-from queqiao_testbed.system import free_ports, running
+from queqiao_testbed.ports import free_ports
+from queqiao_testbed.system import running
 
 from bench.machine import NO_LIMIT, load, markdown, percentile, stage
 

@@ -9,7 +9,8 @@ from queqiao_common.runtime import open_runtime
 from queqiao_common.settings import Nats
 from queqiao_common.testing import eventually
 from queqiao_ingress.__main__ import main
-from queqiao_testbed.brokers import free_ports, make_broker, started
+from queqiao_testbed.brokers import make_broker, started
+from queqiao_testbed.ports import free_ports
 
 
 @pytest.fixture(scope="session")

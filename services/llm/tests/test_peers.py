@@ -16,7 +16,7 @@ from queqiao_common.testing import eventually
 from queqiao_llm.completion import Message, ModelFailed, Question, Reason
 from queqiao_llm.providers.opening import open_providers
 from queqiao_localmodel.weights import cache_folder, cached
-from queqiao_testbed.brokers import free_ports
+from queqiao_testbed.ports import free_ports
 
 from services.llm.tests.fakes import kserve, spark
 from services.llm.tests.fakes.scenes import APP, KEY, NAME, SECRET, Scene

@@ -1,6 +1,7 @@
 """Two llm services on a real broker, as their processes start them, with one bucket of answers."""
 
 import asyncio
+import time
 from collections import Counter
 from contextlib import asynccontextmanager
 
@@ -15,16 +16,20 @@ from queqiao_common.runtime import open_runtime
 from queqiao_common.settings import Config, Model, Nats
 from queqiao_common.testing import eventually, request
 from queqiao_common.topology import ANSWERS, LOADS, REPLY
-from queqiao_llm.__main__ import main, now_ms
+from queqiao_llm.__main__ import main
 from queqiao_llm.answers import Answer, lives
 from queqiao_llm.gates import Gate
 from queqiao_llm.loads import Limits, Load
 from queqiao_localmodel.fake import serving
-from queqiao_testbed.brokers import free_ports
+from queqiao_testbed.ports import free_ports
 
 pytestmark = pytest.mark.broker
 
 QUESTION = "怎么申请退款？"
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 @pytest.fixture

@@ -21,7 +21,8 @@ from queqiao_common.bus import Bus, connect
 from queqiao_common.settings import Nats
 from queqiao_common.testing import inbound
 from queqiao_common.topology import CHAT, INBOUND
-from queqiao_testbed.brokers import CONFIGURATION, find_binary, free_ports, wait_until_ready
+from queqiao_testbed.brokers import CONFIGURATION, find_binary, wait_until_ready
+from queqiao_testbed.ports import free_ports
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 

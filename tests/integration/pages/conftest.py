@@ -17,7 +17,8 @@ from queqiao_common.settings import Account, Config, Nats, Pages, Secret
 from queqiao_common.testing import eventually
 from queqiao_common.topology import PAGES
 from queqiao_ingress.__main__ import main
-from queqiao_testbed.brokers import free_ports, make_broker, started
+from queqiao_testbed.brokers import make_broker, started
+from queqiao_testbed.ports import free_ports
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")  # noqa: TID251 - a test's own
 ARGUMENTS = [

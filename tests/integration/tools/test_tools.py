@@ -17,8 +17,8 @@ from queqiao_common.settings import Nats
 from queqiao_common.testing import ACCOUNT, CONV, eventually, inbound, request
 from queqiao_common.topology import DRAFTS, MEDIA, MEDIA_READY, Subject
 from queqiao_testbed.brokers import Broker
+from queqiao_testbed.ports import free_ports
 from queqiao_testbed.processes import Child
-from queqiao_testbed.system import free_ports
 
 from services.llm.tests.fakes import caller, openai_audio
 

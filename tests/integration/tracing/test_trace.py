@@ -13,7 +13,8 @@ from queqiao_common.topology import (
 )
 from queqiao_testbed.collector import collecting
 from queqiao_testbed.configuration import Options
-from queqiao_testbed.system import free_ports, running
+from queqiao_testbed.ports import free_ports
+from queqiao_testbed.system import running
 
 FETCHED = {subject for subject in SUBJECTS if subject.stream is CHANNEL}
 NOT_ON_THE_WAY = {MISSED, TIMEOUTS, SUMMARIES} | FETCHED

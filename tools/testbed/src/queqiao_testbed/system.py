@@ -2,8 +2,6 @@
 
 import asyncio
 import contextlib
-import random
-import socket
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,11 +11,10 @@ import httpx
 from queqiao_common.topology import SERVICES
 
 from queqiao_testbed.configuration import Options, Ports, service_toml, simulator_toml
+from queqiao_testbed.ports import free_ports
 from queqiao_testbed.processes import Child
 
 READY_WITHIN = 40.0
-PORTS = range(20_000, 32_000)
-"""Outside the range from which a connecting socket takes its own port."""
 
 
 class System:
@@ -200,14 +197,3 @@ async def running(
         yield system
     finally:
         await system.close()
-
-
-def free_ports(count: int) -> list[int]:
-    """Find ports that nobody listens on."""
-    found: set[int] = set()
-    while len(found) < count:
-        port = random.choice(PORTS)
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)):
-                found.add(port)
-    return list(found)
