@@ -27,7 +27,7 @@ def test_every_problem_is_named_by_its_key_path():
         Rule(reply="x", ask="y"),
         Rule(handover=True, ask="y"),
     ) == [
-        "rules[0].reply: required, or persona, handover or ask",
+        "rules[0].reply: required, or card, persona, handover or ask",
         "rules[1].values[1]: not a regular expression: nothing to repeat at position 0",
         "rules[2].values[0]: a repeat within a repeat, like (a+)+, can take for ever to match",
         "rules[3].accounts: no account has the id 'other'",

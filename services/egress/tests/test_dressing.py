@@ -2,10 +2,12 @@
 
 import pytest
 from queqiao_common.errors import SettingsError
+from queqiao_common.events import Menu, MenuItem
 from queqiao_common.settings import Delivery as Settings
 from queqiao_common.testing import delivery
 from queqiao_egress.channels.port import Traits
 from queqiao_egress.dressing import items_of, rules_of
+from queqiao_egress.pages import Attachment
 
 MARKED = Traits(call="", marks_ai=True)
 
@@ -34,3 +36,13 @@ def test_the_label_stands_in_the_text_where_wechat_has_no_mark():
 def test_phrases_that_would_fill_a_message_are_refused_at_the_start():
     with pytest.raises(SettingsError, match=r"delivery\.more"):
         rules_of(Settings(max_bytes=200, more="桥" * 40), MARKED)
+
+
+def test_a_menu_whose_words_are_the_text_is_shown_once():
+    """The words stand in the history, so that the model knows what was offered."""
+    menu = Menu(head="您是不是想问：", items=(MenuItem("1", "几点开门"),), tail="回复数字即可。")
+    words = "您是不是想问：\n1. 几点开门\n回复数字即可。"
+
+    [item] = items_of(delivery(words, menu=menu), markdown=False, picture="[图片]")
+
+    assert (item.text, item.attachment) == (words, Attachment(menu=menu))

@@ -216,6 +216,17 @@ async def test_a_question_that_may_be_meant_is_offered(curated):
     [menu] = await replica.ask("会员卡退款的钱哪天能到")
 
     assert (menu.text, menu.model, menu.final) == (MENU, "cache", True)
+    assert menu.menu is not None
+    assert (
+        "\n".join(
+            [
+                menu.menu.head,
+                *(f"{number}. {item.text}" for number, item in enumerate(menu.menu.items, start=1)),
+                menu.menu.tail,
+            ]
+        )
+        == MENU
+    )
     assert replica.writer.asked == []
 
 

@@ -64,6 +64,17 @@ async def test_the_request_says_what_is_configured():
     }
 
 
+async def test_further_fields_of_the_request_are_the_operators():
+    seen: list[httpx.Request] = []
+    async with answering(httpx.Response(200, content=ANSWER + DONE), seen=seen) as http:
+        parameters = {"response_format": {"type": "json_object"}, "model": "another", "top_p": 0.9}
+        await ask(OpenAi(http, model(parameters=parameters)))
+
+    body = msgspec.json.decode(seen[0].content)
+    assert body["response_format"] == {"type": "json_object"}
+    assert (body["top_p"], body["model"]) == (0.9, "some-model")
+
+
 async def test_without_a_key_none_is_sent():
     """Local models need none, and some refuse an empty one."""
     seen: list[httpx.Request] = []

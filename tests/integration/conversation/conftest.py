@@ -23,6 +23,7 @@ SETTINGS = {
         {"on": "scan", "values": ["class-1"], "persona": "tutor"},
         {"match": "regex", "values": ["投诉|举报"], "handover": True, "accounts": ["auto"]},
         {"on": "click", "values": ["JOKE"], "ask": "讲个笑话"},
+        {"values": ["新品"], "card": {"title": "本周新品", "url": "https://shop.example/new"}},
     ],
 }
 

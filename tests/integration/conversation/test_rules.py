@@ -1,5 +1,7 @@
 """Menus, keywords, codes and personas, which WeChat switches off where a callback is set."""
 
+from queqiao_common.testing import eventually
+
 from tests.integration.conversation.watching import prompts, replies
 
 
@@ -48,3 +50,15 @@ async def test_what_no_rule_is_about_is_a_question(talking):
     await talking.say("auto", "k5", "营业时间是什么意思")
 
     assert "营业时间是什么意思" in (await replies(talking, "auto", "k5"))[0]
+
+
+async def test_a_rule_may_show_a_card(talking):
+    await talking.say("active", "k6", "新品")
+
+    async def card():
+        entries = await talking.transcript("active", "k6")
+        shown = [one["content"] for one in entries if one["who"] == "account"]
+        return shown[0] if shown else None
+
+    [article] = (await eventually(card, within=20.0))["articles"]
+    assert (article["title"], article["url"]) == ("本周新品", "https://shop.example/new")

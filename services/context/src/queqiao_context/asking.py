@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from msgspec import structs
 from queqiao_common import matching
-from queqiao_common.events import InboundMessage, Media, ScreenedMessage, Verdict
+from queqiao_common.events import Card, InboundMessage, Media, ScreenedMessage, Verdict
 
 from queqiao_context import handover
 from queqiao_context.document import Asked, Conversation
@@ -102,6 +102,9 @@ def _by_rule(screened: ScreenedMessage, message: InboundMessage, rules: Rules) -
     if rule.ask:
         return Asked(kind="question", text=rule.ask, persona=rule.persona)
     text = rule.reply or (rules.persona_of(rule.persona)[1].greeting if rule.persona else "")
+    if rule.card:
+        cards = (Card(**structs.asdict(rule.card)),)
+        return Asked(kind="notice", text=text, persona=rule.persona, cards=cards)
     if not text and message.kind == "text":  # a silent switch: the new persona answers
         return Asked(kind="question", text=screened.text, persona=rule.persona)
     return Asked(kind="notice", text=text, persona=rule.persona)
@@ -182,7 +185,8 @@ def enqueue(talk: Conversation, asked: Asked, rules: Rules) -> Conversation:
 def _is_same_notice(last: Asked, asked: Asked) -> bool:
     if not last.kind == asked.kind == "notice":
         return False
-    return (last.text, last.peer, last.persona) == (asked.text, asked.peer, asked.persona)
+    said, again = ((one.text, one.cards, one.peer, one.persona) for one in (last, asked))
+    return said == again
 
 
 def _is_greeted(talk: Conversation, message: InboundMessage, rules: Rules) -> bool:

@@ -51,6 +51,7 @@ class Asked(Struct, frozen=True, kw_only=True, omit_defaults=True):
     peer: str = ""
     persona: str = ""
     forget: bool = False
+    cards: tuple[Card, ...] = ()
 
 
 class Arrival(Struct, frozen=True, kw_only=True, omit_defaults=True):

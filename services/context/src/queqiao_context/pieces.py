@@ -1,7 +1,7 @@
 """The pieces of an answer: recorded by number, of one run of the model at a time. Pure."""
 
 from msgspec import structs
-from queqiao_common.events import ScreenedSegment, Verdict
+from queqiao_common.events import Card, ScreenedSegment, Verdict
 
 from queqiao_context import handover
 from queqiao_context.document import Conversation, Piece, Turn
@@ -67,9 +67,9 @@ def is_whole(turn: Turn) -> bool:
     return len(turn.pieces) == turn.final - turn.released + 1
 
 
-def ended(turn: Turn, text: str) -> Turn:
+def ended(turn: Turn, text: str, cards: tuple[Card, ...] = ()) -> Turn:
     """End an answer here with a fixed text; what was not released of it is dropped."""
-    last = Piece(number=turn.released, text=text, ai=False)
+    last = Piece(number=turn.released, text=text, ai=False, cards=cards)
     return structs.replace(turn, pieces=(last,), final=turn.released)
 
 

@@ -133,7 +133,7 @@ def _open(talk: Conversation, rules: Rules) -> Conversation | None:
     if talk.handed is not None and first.kind in {"question", "reset", "handover"}:
         return _passed_on(talk, left, rules)
     left = _prepared(left, first, rules)
-    if first.kind == "notice" and not first.text:
+    if first.kind == "notice" and not (first.text or first.cards):
         return left  # a switch of the persona of which nothing is said
     return _opened(left, taken, rules)
 
@@ -196,7 +196,7 @@ def _opened(talk: Conversation, taken: tuple[Asked, ...], rules: Rules) -> Conve
     return structs.replace(
         talk,
         turns=turn.number,
-        turn=turn if is_question else ended(turn, first.text),
+        turn=turn if is_question else ended(turn, first.text, first.cards),
         forgotten=turn.number if any(asked.forget for asked in taken) else talk.forgotten,
         active_ms=rules.now_ms,
     )

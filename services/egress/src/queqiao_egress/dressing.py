@@ -28,12 +28,16 @@ def items_of(delivery: Delivery, *, markdown: bool, picture: str) -> Items:
 
 
 def _spoken(delivery: Delivery, text: str) -> Iterator[Item]:
-    """Yield the text; voice says it where it can be heard, and a menu begins with it."""
+    """Yield the text; voice says it where it can be heard, and a menu begins with it, or is it."""
     voices = [one for one in delivery.media if one.kind == "voice" and one.key and not one.trouble]
-    if delivery.menu is not None and text in ("", delivery.menu.head.strip()):
+    if delivery.menu is not None and _says_the_same(delivery.text, text, delivery.menu):
         return
     attachment = Attachment(media=voices[0]) if len(voices) == 1 else None
     yield Item(id=delivery.id, text=text, ai=delivery.ai, attachment=attachment)
+
+
+def _says_the_same(written: str, dressed: str, menu: Menu) -> bool:
+    return dressed in ("", menu.head.strip()) or written.strip() == _in_words(menu).strip()
 
 
 def _extras(delivery: Delivery, picture: str) -> Iterator[Item]:

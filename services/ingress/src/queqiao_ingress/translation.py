@@ -101,7 +101,7 @@ def expects_reply(event: InboundMessage, config: Config, account: Account) -> bo
     rule = first_fitting(rules, occasions(event, event.text))
     if rule is not None:
         greets = rule.persona and config.persona(rule.persona).greeting
-        return bool(rule.reply or rule.ask or rule.handover or greets)
+        return bool(rule.reply or rule.ask or rule.handover or rule.card or greets)
     return event.trigger in GREETED and bool(account.welcome)
 
 

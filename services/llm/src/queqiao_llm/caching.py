@@ -6,7 +6,7 @@ from functools import partial
 
 from msgspec import Struct, structs
 from queqiao_common import telemetry
-from queqiao_common.events import CompletionRequest, ReplySegment
+from queqiao_common.events import CompletionRequest, Menu, MenuItem, ReplySegment
 from queqiao_common.kv import Documents
 from queqiao_common.settings import Config, Model
 
@@ -89,8 +89,7 @@ class Caching:
                 for segment in self._pieces(turn, answer.text):
                     yield segment
             case Offered(answers):
-                for segment in self._pieces(turn, self._menu(answers)):
-                    yield segment
+                yield self._menu(turn, answers)
             case None:
                 async for segment in self._fetch(turn, asked):
                     yield segment
@@ -225,12 +224,14 @@ class Caching:
             knowledge=self._version(request.persona),
         )
 
-    def _menu(self, answers: tuple[Answer, ...]) -> str:
-        return menu.render(
-            [one.question for one in answers],
-            title=self._rules.menu_title,
-            hint=self._rules.menu_hint,
-        )
+    def _menu(self, turn: Turn, answers: tuple[Answer, ...]) -> ReplySegment:
+        """Ask which of them is meant: to be tapped, or as the words that stand in the history."""
+        title, hint = self._rules.menu_title, self._rules.menu_hint
+        questions = [one.question for one in answers]
+        text = menu.render(questions, title=title, hint=hint)
+        items = tuple(MenuItem(str(number), one) for number, one in enumerate(questions, start=1))
+        piece = _piece(turn, text, 0, final=True)
+        return structs.replace(piece, menu=Menu(head=title, items=items, tail=hint))
 
 
 def whole(heard: Sequence[Said]) -> str:

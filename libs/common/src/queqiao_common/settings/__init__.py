@@ -19,7 +19,7 @@ from queqiao_common.settings.models import Kserve, LlmSettings, Model
 from queqiao_common.settings.moderation import Moderation, ModerationProvider, Privacy, WordList
 from queqiao_common.settings.pages import Pages
 from queqiao_common.settings.reading import load, parse
-from queqiao_common.settings.rules import Handover, Rule
+from queqiao_common.settings.rules import Handover, Rule, RuleCard
 from queqiao_common.settings.tools import Tools, ToolServer
 
 __all__ = [
@@ -49,6 +49,7 @@ __all__ = [
     "PersonaBudget",
     "Privacy",
     "Rule",
+    "RuleCard",
     "Secret",
     "Section",
     "Tier",

@@ -1,6 +1,6 @@
 """Models and how they are asked."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, field
 
@@ -75,6 +75,10 @@ class Model(Section, frozen=True, kw_only=True):
     first_token_timeout: Annotated[float, Meta(gt=0)] = 10.0
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
     max_tokens: Annotated[int, Meta(ge=1)] | None = None
+    parameters: Annotated[
+        dict[str, Any],
+        Meta(description="openai alone: further fields of each request, like `response_format`"),
+    ] = field(default_factory=dict)
     retries: Annotated[int, Meta(ge=0, le=5, description="on the same model, before any text")] = 1
     breaker_failures: Annotated[
         int, Meta(ge=1, description="failures in a row that open the circuit")

@@ -9,8 +9,19 @@ from msgspec import Meta
 from queqiao_common.settings.base import Name, Section
 
 
+class RuleCard(Section, frozen=True, kw_only=True):
+    """`[rules.card]`: a page shown as a card (news), or with `appid` a page of a Mini Program."""
+
+    title: str
+    description: str = ""
+    url: Annotated[str, Meta(description="of the page; for a Mini Program, where it cannot open")]
+    picture_url: str = ""
+    appid: str = ""
+    page_path: str = ""
+
+
 class Rule(Section, frozen=True, kw_only=True):
-    """One `[[rules]]` entry: the first that fits decides. It needs one of the four outcomes."""
+    """One `[[rules]]` entry: the first that fits decides. It needs an outcome."""
 
     on: Annotated[
         Literal["text", "click", "scan", "subscribe", "enter"],
@@ -26,6 +37,9 @@ class Rule(Section, frozen=True, kw_only=True):
     persona: Annotated[str, Meta(description="talk to this persona from now on")] = ""
     handover: Annotated[bool, Meta(description="give the conversation to a person")] = False
     ask: Annotated[str, Meta(description="have the model answer this instead")] = ""
+    card: Annotated[
+        RuleCard | None, Meta(description="show this after the reply; as words where it cannot be")
+    ] = None
 
 
 class Handover(Section, frozen=True, kw_only=True):
@@ -86,8 +100,10 @@ def rule_problems(
 
 
 def _outcome_problems(rule: Rule) -> Iterator[str]:
-    if not (rule.reply or rule.persona or rule.handover or rule.ask):
-        yield "reply: required, or persona, handover or ask"
+    if not (rule.reply or rule.persona or rule.handover or rule.ask or rule.card):
+        yield "reply: required, or card, persona, handover or ask"
+    if rule.card and (rule.ask or rule.handover):
+        yield "card: only beside a reply or a persona"
     if rule.ask and rule.reply:
         yield "ask: there is a reply already"
     if rule.ask and rule.handover:

@@ -44,6 +44,7 @@ class OpenAi:
         if key := model.api_key.reveal():
             self._headers["Authorization"] = f"Bearer {key}"
         self._options: dict[str, Any] = {
+            **model.parameters,
             "model": model.model,
             "stream": True,
             "stream_options": {"include_usage": True},
