@@ -8,6 +8,7 @@ as a process of its own and prints what it saw as JSON.
 import argparse
 import asyncio
 import hashlib
+import itertools
 import sys
 import time
 
@@ -18,6 +19,8 @@ from msgspec import Struct
 from bench.sink import serve
 
 TOKEN = "testbed_token"  # noqa: S105 - of the test bed
+CROWD = 5000
+"""Users who take turns: conversations stay as short as they are in life."""
 DELIVERIES = 3
 """How often WeChat delivers a message whose connection breaks (protocol reference 4.1)."""
 EXCUSES = ("没能答上来", "请稍后再发", "请稍等一下")
@@ -138,15 +141,17 @@ class Load:
         return await dial(self._ports[self._dialled % len(self._ports)])
 
     async def closed(self, users: int, seconds: float) -> float:
-        """Keep `users` questions in flight; returns the seconds it took."""
+        """Keep `users` questions in flight, each another user's; returns the seconds it took."""
         stop = time.perf_counter() + seconds
         began = time.perf_counter()
 
-        async def live(user: int) -> None:
-            while time.perf_counter() < stop:
-                await self.ask(user)
+        askers = itertools.cycle(range(CROWD))
 
-        await asyncio.gather(*(live(user) for user in range(users)))
+        async def live() -> None:
+            while time.perf_counter() < stop:
+                await self.ask(next(askers))
+
+        await asyncio.gather(*(live() for _ in range(users)))
         return time.perf_counter() - began
 
     async def opened(

@@ -6,6 +6,7 @@ As cheap as the load generator, whose process it shares. (The simulator is the p
 import asyncio
 import time
 from collections.abc import Callable
+from typing import cast
 
 import httptools
 import msgspec
@@ -42,8 +43,7 @@ class Sink(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Asyncio: egress has connected."""
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
         """Asyncio: bytes have come."""

@@ -1,6 +1,7 @@
 """How many tokens a text costs a model, estimated: no tokenizer fits them all. Pure."""
 
 import re
+from functools import lru_cache
 
 SAFETY = 1.15
 """Margin on the estimate: its error on chat texts reaches a fifth (docs/adr/0006)."""
@@ -11,6 +12,7 @@ _DIGITS = re.compile(r"[0-9]+")
 _OTHER = re.compile(r"[^\sA-Za-z0-9\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]")
 
 
+@lru_cache(maxsize=4096)  # a history is counted again with every question
 def estimate_tokens(text: str) -> int:
     """Estimate how many tokens a text costs, on the high side for every common vocabulary.
 

@@ -84,7 +84,7 @@ class Notes(Section, frozen=True, kw_only=True):
     ] = ""
     summary_after: Annotated[
         int, Meta(ge=2, description="messages that have fallen out before it is written anew")
-    ] = 6
+    ] = 20
     enabled: Annotated[bool, Meta(description="keep notes about a user")] = False
     max_notes: Annotated[
         int, Meta(ge=1, le=100, description="of one user; the oldest makes room")
