@@ -9,7 +9,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from queqiao_common.settings import Config, Handover, Model, Notes, Persona, Tools, ToolServer
-from queqiao_common.testing import NOW_MS, eventually, received, request
+from queqiao_common.testing import NOW_MS, MemoryObjects, eventually, received, request
 from queqiao_llm.completion import question_of
 from queqiao_llm.preparing import Prepared, Preparing
 from queqiao_llm.providers.opening import open_providers
@@ -17,6 +17,7 @@ from queqiao_llm.tools.results import Outcome
 from queqiao_llm.tools.toolbox import around, open_toolbox
 
 from services.llm.tests.fakes.caller import serving
+from services.llm.tests.fakes.mcp_server import PNG
 from services.llm.tests.test_service import llm
 from services.llm.tests.test_tool_sessions import FAKE, PATIENCE
 
@@ -36,7 +37,11 @@ def configured(url):
 @pytest.fixture(scope="module")
 async def guide():
     """Ask the guide, and return the pieces of its answer; its tool server starts once for all."""
-    async with serving() as caller, open_toolbox(config := configured(caller.url)) as toolbox:
+    objects = MemoryObjects()
+    async with (
+        serving() as caller,
+        open_toolbox(config := configured(caller.url), objects) as toolbox,
+    ):
         wrap = around(toolbox, config, lambda: NOW_MS)
         async with open_providers(config.models, connections=4, around=wrap) as providers:
             service = llm(main=providers["main"])
@@ -53,7 +58,19 @@ async def guide():
                 turn = received(request(text, persona="guide"))
                 return [said.segment async for said in preparing.write(turn)]
 
+            caller.objects = objects
             yield ask, caller
+
+
+async def test_a_picture_that_a_tool_drew_goes_out_with_the_answer(guide):
+    """What only calls itself one stays behind."""
+    ask, caller = guide
+
+    pieces = await ask("call fake__chart {}")
+
+    [picture] = pieces[-1].media
+    assert (picture.kind, picture.mime) == ("image", "image/png")
+    assert caller.objects.stored == {picture.key: PNG}
 
 
 async def test_the_user_reads_what_the_tool_found(guide):

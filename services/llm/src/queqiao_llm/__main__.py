@@ -35,9 +35,9 @@ TIDY = 60.0
 async def main(runtime: Runtime) -> None:
     """Wire the service and work until told to stop."""
     config, routes = runtime.config, routes_of(runtime.config)
-    connections = config.llm.concurrency
+    connections, objects = config.llm.concurrency, JetStreamObjects(runtime.bus, MEDIA)
     async with (
-        open_toolbox(config) as toolbox,
+        open_toolbox(config, objects) as toolbox,
         open_audio(config) as audio,
         open_providers(
             config.models, connections=connections, around=around(toolbox, config, runtime.now_ms)
@@ -46,7 +46,6 @@ async def main(runtime: Runtime) -> None:
     ):
         models = open_models(runtime, providers, routes, runtime.now_ms)
         llm = Llm(models, routes=routes, now_ms=runtime.now_ms, hedge=config.llm.hedge)
-        objects = JetStreamObjects(runtime.bus, MEDIA)
         vision = Vision(objects, routes, config.media)
         steps = (vision.prepare, knowing.prepare, toolbox.prepare)
         preparing = Preparing(knowing.citing(llm.write), steps=steps)

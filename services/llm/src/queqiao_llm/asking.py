@@ -148,4 +148,5 @@ def with_extras(segment: ReplySegment, extras: Extras) -> ReplySegment:
         notes=extras.notes,
         menu=extras.menu,
         cards=extras.cards,
+        media=extras.media,
     )

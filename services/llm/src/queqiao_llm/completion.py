@@ -6,7 +6,7 @@ from typing import Any, Literal, Protocol
 
 from msgspec import Struct
 from queqiao_common.errors import QueqiaoError
-from queqiao_common.events import Card, Menu, Prompt
+from queqiao_common.events import Card, Media, Menu, Prompt
 
 MAX_ANSWER = 8 * 1024 * 1024
 """Bytes of an answer on the wire: what is longer is none."""
@@ -84,6 +84,7 @@ class Extras(Struct, frozen=True):
     notes: tuple[str, ...] = ()
     menu: Menu | None = None
     cards: tuple[Card, ...] = ()
+    media: tuple[Media, ...] = ()
 
     def __or__(self, other: "Extras") -> "Extras":
         return Extras(
@@ -92,6 +93,7 @@ class Extras(Struct, frozen=True):
             notes=self.notes + other.notes,
             menu=other.menu or self.menu,
             cards=self.cards + other.cards,
+            media=tuple(dict.fromkeys(self.media + other.media)),
         )
 
 

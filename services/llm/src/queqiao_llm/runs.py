@@ -42,6 +42,7 @@ def notice_of(turn: Turn, text: str, extras: Extras | None = None) -> Said:
         notes=extras.notes,
         menu=extras.menu,
         cards=extras.cards,
+        media=extras.media,
     )
     return Said(segment, cut=True)
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 
 from msgspec import Struct
+from queqiao_common.events import Media
 
 UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters, but for tabs and line ends
@@ -30,11 +31,20 @@ class Outcome(StrEnum):
     REFUSED = "refused"  # too many calls at once
 
 
+class Picture(Struct, frozen=True):
+    """A picture that a tool has made."""
+
+    data: bytes
+    mime: str
+
+
 class Result(Struct, frozen=True):
-    """What a call came to."""
+    """What a call came to; its pictures are `media` once they are stored."""
 
     outcome: Outcome
     text: str = ""
+    pictures: tuple[Picture, ...] = ()
+    media: tuple[Media, ...] = ()
 
 
 SAID = {

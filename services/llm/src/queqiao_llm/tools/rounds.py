@@ -96,5 +96,6 @@ def answered(
             extras |= more
         else:
             text = told(known[step.key])
+            extras |= Extras(media=known[step.key].media)
         messages.append(Message("tool", text, answers=step.call.id))
     return tuple(messages), extras

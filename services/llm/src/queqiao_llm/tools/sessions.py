@@ -1,6 +1,7 @@
 """A session with one MCP server, kept open for as long as the service works."""
 
 import asyncio
+import base64
 import logging
 import os
 import sys
@@ -22,12 +23,12 @@ from queqiao_common.settings import ToolServer
 from queqiao_llm import metrics
 from queqiao_llm.completion import Tool
 from queqiao_llm.tools.functions import Listed, function_of
-from queqiao_llm.tools.results import Outcome, Result, clean, cut, redacted
+from queqiao_llm.tools.results import Outcome, Picture, Result, clean, cut, redacted
 
 if TYPE_CHECKING:
     from mcp import Client
     from mcp.client import Transport
-    from mcp.types import CallToolResult, ContentBlock
+    from mcp.types import CallToolResult, ContentBlock, ImageContent
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,12 @@ SHORT = 6
 """Characters from which a configured value is taken for a secret: `true` is none."""
 PAGES = 10
 """Pages of tools that are read of one server."""
+MOST_PICTURES = 2
+LARGEST_PICTURE = 2 * 1024 * 1024
+"""Bytes. Source: protocol reference 7."""
+PICTURE_TYPES: Mapping[bytes, str] = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n": "image/png"}
+"""By how they begin: what a server says of them is not believed."""
+SHOWN = "[图片：会随回答一起发给用户]"
 
 Connect = Callable[[ToolServer], AbstractAsyncContextManager["Client"]]
 
@@ -90,8 +97,9 @@ class Session:
             self._doubtful.set()
             log.warning("tools.call_failed", extra=self._named(error))
             return Result(Outcome.UNREACHABLE)
-        outcome = Outcome.FAILED if found.is_error else Outcome.OK
-        return Result(outcome, self._fit(text_of(found)))
+        if found.is_error:
+            return Result(Outcome.FAILED, self._fit(text_of(found)))
+        return Result(Outcome.OK, self._fit(text_of(found)), pictures=pictures_of(found))
 
     async def run(self) -> None:
         """Hold the session open until cancelled."""
@@ -178,12 +186,29 @@ def text_of(result: "CallToolResult") -> str:
     return "\n".join(filter(None, parts))
 
 
+def pictures_of(result: "CallToolResult") -> tuple[Picture, ...]:
+    """Return the pictures of a result, as far as WeChat would show them."""
+    found = (_picture(block) for block in result.content if block.type == "image")
+    return tuple(one for one in found if one is not None)[:MOST_PICTURES]
+
+
+def _picture(block: "ImageContent") -> Picture | None:
+    try:
+        data = base64.b64decode(block.data, validate=True)
+    except ValueError:
+        return None
+    mime = next((mime for mark, mime in PICTURE_TYPES.items() if data.startswith(mark)), "")
+    return Picture(data, mime) if mime and len(data) <= LARGEST_PICTURE else None
+
+
 def _text(block: "ContentBlock") -> str:
     match block.type:
         case "text":
             return block.text
         case "resource":
             return getattr(block.resource, "text", "") or f"[{block.resource.uri}]"
+        case "image":
+            return SHOWN
         case "resource_link":
             return f"[{block.name}: {block.uri}]"
         case kind:

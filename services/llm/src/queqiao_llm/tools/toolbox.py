@@ -1,6 +1,8 @@
 """What each persona may call, and the calls themselves."""
 
 import asyncio
+import hashlib
+import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -9,7 +11,9 @@ from typing import Any
 from msgspec import structs
 from opentelemetry.trace import Status, StatusCode
 from queqiao_common import telemetry
-from queqiao_common.events import CompletionRequest
+from queqiao_common.errors import QueqiaoError
+from queqiao_common.events import CompletionRequest, Media
+from queqiao_common.objects import Objects
 from queqiao_common.settings import Config, Model, Persona
 
 from queqiao_llm import metrics
@@ -21,6 +25,8 @@ from queqiao_llm.tools.results import Outcome, Result
 from queqiao_llm.tools.sessions import Session
 from queqiao_llm.tools.tooled import Tooled
 
+log = logging.getLogger(__name__)
+
 FIRST = 3.0
 """Seconds that the first turns wait for a server that is still starting."""
 
@@ -28,8 +34,11 @@ FIRST = 3.0
 class Toolbox:
     """The tools of all servers, and our own."""
 
-    def __init__(self, sessions: Mapping[str, Session], config: Config) -> None:
+    def __init__(
+        self, sessions: Mapping[str, Session], config: Config, objects: Objects | None = None
+    ) -> None:
         self._sessions = sessions
+        self._objects = objects
         self._config = config
         self._own = own.offered(config)
         self._places: dict[str, tuple[Session, str]] = {}
@@ -66,7 +75,21 @@ class Toolbox:
                 span.set_attribute("error.type", result.outcome)
                 span.set_status(Status(StatusCode.ERROR, result.outcome))
         metrics.TOOL_SECONDS.labels(name).observe(time.monotonic() - began)
-        return result
+        return await self._kept(result)
+
+    async def _kept(self, result: Result) -> Result:
+        """Store the pictures of a result, to go out with the answer; without them it is as good."""
+        if not result.pictures or self._objects is None:
+            return result
+        media: list[Media] = []
+        try:
+            for picture in result.pictures:
+                key = f"tools/{hashlib.sha256(picture.data).hexdigest()[:32]}"
+                await self._objects.put(key, picture.data)
+                media.append(Media(kind="image", key=key, mime=picture.mime))
+        except QueqiaoError as error:
+            log.warning("tools.picture_lost", extra={"error": type(error).__name__})
+        return structs.replace(result, pictures=(), media=tuple(media))
 
     async def _offered(self, persona: Persona) -> tuple[Tool, ...]:
         wanted = [one for one in self._sessions.values() if is_wanted(persona.tools, one.server)]
@@ -97,12 +120,12 @@ def around(
 
 
 @asynccontextmanager
-async def open_toolbox(config: Config) -> AsyncIterator[Toolbox]:
+async def open_toolbox(config: Config, objects: Objects | None = None) -> AsyncIterator[Toolbox]:
     """Open the sessions with all servers, without waiting for any; closed behind the block."""
     sessions = {server.id: Session(server) for server in config.tools.servers}
     running = [asyncio.create_task(session.run()) for session in sessions.values()]
     try:
-        yield Toolbox(sessions, config)
+        yield Toolbox(sessions, config, objects)
     finally:
         for task in running:
             task.cancel()
