@@ -108,6 +108,9 @@ class Model(Section, frozen=True, kw_only=True):
     ] = 0.0
     output_price: Annotated[float, Meta(ge=0, description="likewise")] = 0.0
 
+    def __hash__(self) -> int:
+        return hash(self.id)  # which is unique; further parameters have no hash
+
     @property
     def keys(self) -> tuple[Secret, ...]:
         """Its keys: at least one, which may be empty."""
