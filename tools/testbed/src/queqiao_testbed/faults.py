@@ -7,6 +7,7 @@ itself.
 import asyncio
 import contextlib
 import random
+import signal
 import subprocess
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -71,7 +72,7 @@ async def restart(scene: Scene, one: Planned) -> None:
             code = await asyncio.to_thread(child.wait, SOON)
         except subprocess.TimeoutExpired:
             code = -1
-        if code:
+        if code and code != -signal.SIGKILL:  # another fault's kill met it while it was ending
             scene.unclean.append(f"{child.name}: {code}")
         scene.release(child)
         await scene.until_back(child.name)
