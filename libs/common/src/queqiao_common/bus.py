@@ -9,8 +9,9 @@ import contextlib
 import itertools
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Protocol
 
 import msgspec
@@ -21,7 +22,12 @@ from nats.aio.client import Client
 from nats.js.object_store import ObjectStore
 
 from queqiao_common import telemetry
-from queqiao_common.errors import BrokerUnavailable, PermanentError, TransientError
+from queqiao_common.errors import (
+    BrokerUnavailable,
+    PermanentError,
+    QueqiaoError,
+    TransientError,
+)
 from queqiao_common.events import Event, encode
 from queqiao_common.settings import Nats
 from queqiao_common.topology import SUBJECT_OF, Stream
@@ -34,6 +40,8 @@ STREAM_FULL = 10077
 STREAM_NOT_FOUND = 10059
 WAITING = 5.0
 """Seconds of one publish after which the log says that it waits, and for what."""
+SOON = 0.01
+"""Seconds for which an acknowledgement may be held back; `ack_wait` is a thousand times longer."""
 NO_RESPONDERS = "503"
 NOT_SENT = (nats.errors.ConnectionClosedError, nats.errors.OutboundBufferLimitError)
 
@@ -45,6 +53,10 @@ class Raw(Protocol):
     reply: str
     data: bytes
     headers: dict[str, str] | None
+
+
+Hear = Callable[["Raw | BrokerUnavailable"], None]
+"""What takes the answer to a request, or the reason why there is none."""
 
 
 class PubAck(Struct, frozen=True):
@@ -105,9 +117,11 @@ class Bus:
         self._on_reconnect: list[Callable[[], None]] = []
         self._on_missing: list[Callable[[], None]] = []
         self._asked = 0
-        self._answers: dict[str, asyncio.Future[Raw]] = {}
+        self._answers: dict[str, tuple[Hear, asyncio.TimerHandle]] = {}
         self._inbox = ""
         self._stalled = 0
+        self._held: list[tuple[str, bytes]] = []
+        self._chores: set[asyncio.Task[None]] = set()
 
     @property
     def is_stalled(self) -> bool:
@@ -156,23 +170,37 @@ class Bus:
         Raises:
             BrokerUnavailable: no answer within `timeout` seconds, or nobody listens.
         """
-        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Raw | BrokerUnavailable]
+        answer = asyncio.get_running_loop().create_future()
+        await self._ask(subject, body, headers, timeout, partial(_set, answer))
+        found = await answer
+        if isinstance(found, BrokerUnavailable):
+            raise found
+        return found
+
+    async def _ask(
+        self, subject: str, body: bytes, headers: dict[str, str] | None, timeout: float, hear: Hear
+    ) -> None:
+        """Send one request and have `hear` called once: with its answer, or with why there is none.
+
+        No future and no task, since everything that is published comes through here.
+        """
         self._asked += 1
         token = str(self._asked)
-        answer = self._answers[token] = loop.create_future()
-        timer = loop.call_later(timeout, _expire, answer)
+        expire = asyncio.get_running_loop().call_later(timeout, self._expire, token, subject)
+        self._answers[token] = hear, expire
         try:
+            if self._held:
+                await self._let_go()
             await self._client.publish(subject, body, reply=self._inbox + token, headers=headers)
-            found: Raw = await answer
-        except (nats.errors.Error, TimeoutError) as error:
-            raise BrokerUnavailable(f"{subject}: {type(error).__name__}") from error
-        finally:
+        except nats.errors.Error as error:
+            self._expire(token, subject, type(error).__name__)
+
+    def _expire(self, token: str, subject: str, why: str = TimeoutError.__name__) -> None:
+        hear, timer = self._answers.pop(token, (None, None))
+        if hear is not None and timer is not None:
             timer.cancel()
-            self._answers.pop(token, None)
-        if not found.data and found.headers and found.headers.get("Status") == NO_RESPONDERS:
-            self.missing()
-            raise BrokerUnavailable(f"{subject}: nobody listens")
-        return found
+            hear(BrokerUnavailable(f"{subject}: {why}"))
 
     async def open(self) -> None:
         """Hear the answers to our requests, on one subscription for all."""
@@ -180,9 +208,15 @@ class Bus:
         await self.subscribe(f"{self._inbox}*", self._answered)
 
     async def _answered(self, raw: Raw) -> None:
-        waiting = self._answers.get(raw.subject[len(self._inbox) :])
-        if waiting is not None and not waiting.done():
-            waiting.set_result(raw)
+        hear, timer = self._answers.pop(raw.subject[len(self._inbox) :], (None, None))
+        if hear is None or timer is None:
+            return
+        timer.cancel()
+        if not raw.data and raw.headers and raw.headers.get("Status") == NO_RESPONDERS:
+            self.missing()
+            hear(BrokerUnavailable("nobody listens"))
+        else:
+            hear(raw)
 
     async def api(self, verb: str, body: object = None, *, timeout: float = 5.0) -> bytes:
         """Call the JetStream API (`$JS.API.<verb>`) and return the JSON answer.
@@ -225,47 +259,84 @@ class Bus:
             BrokerUnavailable: no acknowledgement in time; the event may be stored all the same.
             Refused: an error that no repeat can cure.
         """
+        sent = await self.send(subject, body, event_id=event_id, headers=headers, deadline=deadline)
+        return await sent.stored()
+
+    async def send(
+        self,
+        subject: str,
+        body: bytes,
+        *,
+        event_id: str = "",
+        headers: Mapping[str, str] | None = None,
+        deadline: float = 30.0,
+        told: Callable[[QueqiaoError | None], None] | None = None,
+    ) -> "Publication":
+        """Send at once, and repeat until JetStream acknowledges: see `publish`, and `stored()`.
+
+        `told` is called when it is stored, or with why it is not.
+        """
         fields = dict(headers or {})
         if event_id:
             fields["Nats-Msg-Id"] = event_id
-        began = time.monotonic()
-        stop, noted = began + deadline, False
+        publication = Publication(self, subject, body, fields or None, deadline, told)
+        timeout = max(0.05, min(TRY_TIMEOUT, deadline))
+        await self._ask(subject, body, publication.headers, timeout, publication.hear)
+        return publication
+
+    async def repeat(self, publication: "Publication") -> PubAck:
+        """Publish what a first try did not store, until its deadline."""
+        stop, began, noted = publication.stop, publication.began, False
         try:
             for wait in _backoff():
-                left = stop - time.monotonic()
-                timeout = max(0.05, min(TRY_TIMEOUT, left))
+                if time.monotonic() + wait >= stop:
+                    raise publication.trouble
+                await asyncio.sleep(wait)
+                timeout = max(0.05, min(TRY_TIMEOUT, stop - time.monotonic()))
                 try:
                     answer = await self.request(
-                        subject, body, headers=fields or None, timeout=timeout
+                        publication.subject,
+                        publication.body,
+                        headers=publication.headers,
+                        timeout=timeout,
                     )
-                    return _acknowledged(subject, _decode_answer(answer.data))
-                except WrongRevision:
-                    raise
+                    return _acknowledged(publication.subject, _decode_answer(answer.data))
                 except BrokerUnavailable as error:
-                    now = time.monotonic()
-                    if now + wait >= stop:
-                        raise
-                    if not noted and (noted := now - began >= WAITING):
+                    publication.trouble = error
+                    if not noted and (noted := time.monotonic() - began >= WAITING):
                         self._stalled += 1
                         log.warning("publish.waiting", extra={"error": str(error)})
-                await asyncio.sleep(wait)
         finally:
             self._stalled -= noted
         raise AssertionError("the backoff never ends")
+
+    def busy_with(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Keep a task of ours until it is done."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._chores.add(task)
+        task.add_done_callback(self._chores.discard)
+        return task
 
     async def publish_event(
         self, event: Event, *, parent: Mapping[str, str] | None = None, deadline: float = 30.0
     ) -> PubAck:
         """Publish an event on its subject, in a `send` span under `parent` or the current span."""
+        return await (await self.send_event(event, parent=parent, deadline=deadline)).stored()
+
+    async def send_event(
+        self, event: Event, *, parent: Mapping[str, str] | None = None, deadline: float = 30.0
+    ) -> "Publication":
+        """Send an event as `publish_event` does, and return before it is stored."""
         subject = SUBJECT_OF[type(event)]
-        with telemetry.send_span(subject.template, event_id=event.id, parent=parent) as headers:
-            return await self.publish(
-                subject.of(event),
-                encode(event),
-                event_id=event.id,
-                headers=headers,
-                deadline=deadline,
-            )
+        sending = telemetry.sending(subject.template, event_id=event.id, parent=parent)
+        return await self.send(
+            subject.of(event),
+            encode(event),
+            event_id=event.id,
+            headers=sending.headers,
+            deadline=deadline,
+            told=sending.told,
+        )
 
     async def schedule(
         self,
@@ -274,25 +345,43 @@ class Bus:
         due_ms: int,
         parent: Mapping[str, str] | None = None,
         deadline: float = 30.0,
-    ) -> PubAck:
+    ) -> "Publication":
         """Have the broker itself publish a `TurnTimeout` at `due_ms` (nats-server 2.12 or later).
 
         One conversation has one timer: a later one replaces it. It may fire late, or twice.
         """
         subject = SUBJECT_OF[type(event)]
         due = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(-(-due_ms // 1000)))
-        with telemetry.send_span("timer", event_id=event.id, parent=parent) as headers:
-            headers |= {
-                "Nats-Schedule": f"@at {due}",
-                "Nats-Schedule-Target": subject.of(event),
-            }
-            timer = f"timer.{event.account}.{getattr(event, 'conv', event.id)}"
-            return await self.publish(timer, encode(event), headers=headers, deadline=deadline)
+        sending = telemetry.sending("timer", event_id=event.id, parent=parent)
+        headers = sending.headers | {
+            "Nats-Schedule": f"@at {due}",
+            "Nats-Schedule-Target": subject.of(event),
+        }
+        timer = f"timer.{event.account}.{getattr(event, 'conv', event.id)}"
+        return await self.send(
+            timer, encode(event), headers=headers, deadline=deadline, told=sending.told
+        )
 
     async def tell(self, subject: str, body: bytes = b"", *, reply: str = "") -> None:
-        """Send without waiting: acknowledgements, heartbeats, pull requests."""
+        """Send without waiting: heartbeats, pull requests, what cannot be handled."""
         with contextlib.suppress(*NOT_SENT):
             await self._client.publish(subject, body, reply=reply)
+
+    def tell_soon(self, subject: str, body: bytes) -> None:
+        """Send with whatever is sent next, or in `SOON` seconds: acknowledgements.
+
+        Nobody waits for them, and each on its own would wake this process's kernel and the broker.
+        """
+        if not self._held:
+            loop = asyncio.get_running_loop()
+            loop.call_later(SOON, lambda: self._held and self.busy_with(self._let_go()))
+        self._held.append((subject, body))
+
+    async def _let_go(self) -> None:
+        """Send what is held back."""
+        held, self._held = self._held, []
+        for subject, body in held:
+            await self.tell(subject, body)
 
     # -- reading ----------------------------------------------------------------------------
 
@@ -346,9 +435,85 @@ class Bus:
     async def close(self, *, flush: float = 3.0) -> None:
         """Flush what was told, then close. Not `drain`: it can hang for its whole timeout."""
         self.closing = True
+        await self._let_go()
         with contextlib.suppress(nats.errors.Error, TimeoutError):
             await self._client.flush(timeout=max(1, int(flush)))
         await self._client.close()
+        for chore in tuple(self._chores):
+            chore.cancel()
+
+
+class Publication:
+    """One event on its way: sent once, and then repeated by itself until the broker has it.
+
+    The first try costs neither a task nor a future of its own, as it almost always succeeds.
+    """
+
+    __slots__ = (
+        "_bus", "_repeating", "_result", "_told", "_waiter",
+        "began", "body", "headers", "stop", "subject", "trouble",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        bus: Bus,
+        subject: str,
+        body: bytes,
+        headers: dict[str, str] | None,
+        deadline: float,
+        told: Callable[[QueqiaoError | None], None] | None,
+    ) -> None:
+        self.subject, self.body, self.headers = subject, body, headers
+        self.began = time.monotonic()
+        self.stop = self.began + deadline
+        self.trouble = BrokerUnavailable(subject)
+        self._bus, self._told = bus, told
+        self._result: PubAck | QueqiaoError | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._repeating: asyncio.Task[None] | None = None
+
+    def hear(self, answer: Raw | BrokerUnavailable) -> None:
+        """Take the broker's answer to the first try."""
+        try:
+            if isinstance(answer, BrokerUnavailable):
+                raise answer
+            self._conclude(_acknowledged(self.subject, _decode_answer(answer.data)))
+        except BrokerUnavailable as error:
+            self.trouble = error
+            self._repeating = self._bus.busy_with(self._repeat())
+        except QueqiaoError as error:
+            self._conclude(error)
+
+    async def _repeat(self) -> None:
+        try:
+            self._conclude(await self._bus.repeat(self))
+        except QueqiaoError as error:
+            self._conclude(error)
+
+    def _conclude(self, result: PubAck | QueqiaoError) -> None:
+        self._result = result
+        if self._told is not None:
+            self._told(result if isinstance(result, QueqiaoError) else None)
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def stored(self) -> PubAck:
+        """Wait until it is stored.
+
+        Raises:
+            StreamFull, WrongRevision, BrokerUnavailable, Refused: see `Bus.publish`.
+        """
+        if self._result is None:
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            except asyncio.CancelledError:
+                if self._repeating is not None:
+                    self._repeating.cancel()
+                raise
+        if isinstance(self._result, PubAck):
+            return self._result
+        raise self._result or AssertionError("woken before its end")
 
 
 def _acknowledged(subject: str, answer: _Answer) -> PubAck:
@@ -364,9 +529,9 @@ def _acknowledged(subject: str, answer: _Answer) -> PubAck:
     raise Refused(subject, problem)
 
 
-def _expire(answer: asyncio.Future[Raw]) -> None:
+def _set(answer: asyncio.Future[Raw | BrokerUnavailable], found: Raw | BrokerUnavailable) -> None:
     if not answer.done():
-        answer.set_exception(TimeoutError())
+        answer.set_result(found)
 
 
 def _backoff() -> Iterator[float]:
@@ -416,6 +581,7 @@ async def connect(
                 disconnected_cb=disconnected,
                 reconnected_cb=bus._reconnected,
                 pending_size=8 * 1024 * 1024,
+                skip_subject_validation=True,  # ours come from the topology's patterns
                 **_credentials(settings),
             )
     except (nats.errors.Error, OSError, TimeoutError) as error:

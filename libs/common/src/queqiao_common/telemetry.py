@@ -11,9 +11,10 @@ import logging
 import random
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -54,6 +55,7 @@ PROCESSED = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120),
 )
 PUBLISHED = Counter("queqiao_published_total", "Events published, by hop.", ["hop"])
+_published = cache(PUBLISHED.labels)
 BUSY = Gauge("queqiao_busy_slots", "Events being handled now.", ["consumer"])
 DEGRADED = Gauge("queqiao_degraded", "1 while the service works in this mode.", ["mode"])
 BURIED = Counter("queqiao_dead_letters_total", "Events given up.", ["consumer"])
@@ -121,15 +123,31 @@ def _new_traceparent() -> str:
     return f"00-{random.getrandbits(128) or 1:032x}-{random.getrandbits(64) or 1:016x}-00"
 
 
-@contextmanager
-def send_span(
-    hop: str, *, event_id: str, parent: Mapping[str, str] | None = None
-) -> Iterator[dict[str, str]]:
-    """Open a `send <hop>` span and yield the headers that carry it."""
-    PUBLISHED.labels(hop).inc()
+class Sending:
+    """A `send <hop>` span, and the headers that carry it; it ends when `told` is called."""
+
+    def __init__(self, headers: dict[str, str], span: Span | None = None) -> None:
+        self.headers = headers
+        self._span = span
+
+    @property
+    def told(self) -> Callable[[BaseException | None], None] | None:
+        """What is to be called once the event is stored, or with why it is not; None: nothing."""
+        return None if self._span is None else self._end
+
+    def _end(self, error: BaseException | None) -> None:
+        if self._span is None:
+            return
+        if error is not None:
+            self._span.set_status(Status(StatusCode.ERROR, type(error).__name__))
+        self._span.end()
+
+
+def sending(hop: str, *, event_id: str, parent: Mapping[str, str] | None = None) -> Sending:
+    """Open a `send <hop>` span under `parent`, or under the current span."""
+    _published(hop).inc()
     if not EXPORTING:
-        yield _headers((parent or {}).get(TRACEPARENT) or _unrecorded.get())
-        return
+        return Sending(_headers((parent or {}).get(TRACEPARENT) or _unrecorded.get()))
     within = _propagator.extract(parent) if parent else None
     span = _tracer.start_span(
         f"send {hop}",
@@ -144,13 +162,7 @@ def send_span(
     )
     headers: dict[str, str] = {}
     _propagator.inject(headers, trace.set_span_in_context(span))
-    try:
-        yield headers
-    except BaseException as error:
-        span.set_status(Status(StatusCode.ERROR, type(error).__name__))
-        raise
-    finally:
-        span.end()
+    return Sending(headers, span)
 
 
 @contextmanager
