@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 from prometheus_client import REGISTRY
-from queqiao_common.claims import Claim, Given, Tries
+from queqiao_common.claims import Claim, Tries
 from queqiao_common.displays import Display
 from queqiao_common.events import (
     CompletionRequest,
@@ -76,6 +76,7 @@ OWNERS = {
 }
 Mode = Literal["passive", "active", "auto"]
 OFFERS = "event.PassiveOffer"
+GIVEN = "event.ReplyGiven"
 CLAIM_RECORDS = f"$KV.{CLAIMS.name}."
 PIECE = re.compile(r"【(\d+)\.(\d+)\.(\d+)】")
 STEP = 0.001
@@ -162,7 +163,6 @@ class World:
             publisher=ProcessBus(self.broker, process),
             claims=self._bucket(process, CLAIMS, Claim),
             tries=self._bucket(process, CLAIMS, Tries),
-            given=self._bucket(process, CLAIMS, Given),
             streams=OpenStreams(self._bucket(process, DISPLAYS, Display), now_ms=self.now_ms),
             room=WaitingRoom(seats=1000, now=self.loop.time),
         )
@@ -216,7 +216,8 @@ class World:
             attachments=attachments,
         )
         egress = Egress(self.config, ways, owner=owner, now_ms=self.now_ms)
-        return Replica(process, egress, {Delivery: egress.deliver}, ((CLAIM_RECORDS, claims.hear),))
+        hears = ((CLAIM_RECORDS, claims.hear), (GIVEN, claims.hear_given))
+        return Replica(process, egress, {Delivery: egress.deliver}, hears)
 
     def _channel(self, client: Client) -> Channel:
         async def send(message: Message, to: Recipient) -> None:

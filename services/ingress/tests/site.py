@@ -6,7 +6,7 @@ from typing import TypeAlias
 import httpx
 from fastapi import FastAPI
 from queqiao_common.bus import PubAck
-from queqiao_common.claims import Claim, Given, Tries
+from queqiao_common.claims import Claim, Tries
 from queqiao_common.displays import Display
 from queqiao_common.events import Event, InboundMessage, PassiveOffer, encode
 from queqiao_common.settings import Config
@@ -60,24 +60,24 @@ class Site:
         self.claims: MemoryDocuments[Claim] = MemoryDocuments()
         tries: MemoryDocuments[Tries] = MemoryDocuments()
         self.displays: MemoryDocuments[Display] = MemoryDocuments()
-        self.given: MemoryDocuments[Given] = MemoryDocuments()
         self.ingress = self.broker.ingress = Ingress(
             config,
             publisher=self.broker,
             claims=self.claims,
             tries=tries,
-            given=self.given,
             streams=Streams(self.displays, now_ms=lambda: NOW_MS),
             room=WaitingRoom(seats=config.ingress.max_waiting, now=lambda: 0.0),
         )
-        self.app = FastAPI()
-        Entrance(
+        app = FastAPI()
+        entrance = Entrance(
             doors=open_doors(config),
             ingress=self.ingress,
             settings=config.ingress,
             now_ms=lambda: NOW_MS,
             clock=lambda: 0.0,
-        ).open(self.app)
+        )
+        entrance.open(app)
+        self.app = entrance.before(app)
 
     async def get(self, query: Query, path: str = PATH) -> httpx.Response:
         return await self._send("GET", path, query)

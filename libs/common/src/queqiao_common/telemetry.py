@@ -285,6 +285,9 @@ def _set_up_logs(service: str) -> None:
         level=settings.environment("QUEQIAO_LOG_LEVEL", "INFO").upper(),
         force=True,
     )
+    # Nobody reads these of a record; the first takes a walk up the stack (logging, Optimization).
+    logging._srcfile = None
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     # Their lines carry addresses with tokens in the query, or repeat what our own lines say.
     for noisy in NOISY:
         logging.getLogger(noisy).setLevel(logging.WARNING)

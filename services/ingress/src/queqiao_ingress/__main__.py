@@ -2,7 +2,7 @@
 
 import time
 
-from queqiao_common.claims import Claim, Given, Tries
+from queqiao_common.claims import Claim, Tries
 from queqiao_common.displays import Display
 from queqiao_common.kv import JetStreamDocuments
 from queqiao_common.pages import Page
@@ -26,7 +26,6 @@ async def main(runtime: Runtime) -> None:
         publisher=runtime.bus,
         claims=runtime.bucket(CLAIMS, Claim),
         tries=runtime.bucket(CLAIMS, Tries),
-        given=runtime.bucket(CLAIMS, Given),
         streams=Streams(runtime.bucket(DISPLAYS, Display), now_ms=runtime.now_ms),
         room=WaitingRoom(seats=config.ingress.max_waiting, now=time.monotonic),
     )
@@ -38,6 +37,7 @@ async def main(runtime: Runtime) -> None:
         clock=time.monotonic,
     )
     entrance.open(runtime.app)
+    runtime.serves = entrance.before(runtime.app)
     open_pages(runtime)
     runtime.follow(OFFERS, ingress.hear, since=REMEMBERED)
     await runtime.run()

@@ -17,9 +17,9 @@ import msgspec
 from prometheus_client import Histogram
 from queqiao_common import telemetry
 from queqiao_common.bus import PubAck, Raw, StreamFull
-from queqiao_common.claims import Claim, Given, Tries, claim_key, given_key, tries_key
+from queqiao_common.claims import Claim, Tries, claim_key, tries_key
 from queqiao_common.errors import BrokerUnavailable, QueqiaoError
-from queqiao_common.events import Event, InboundMessage, PassiveOffer, WindowMissed
+from queqiao_common.events import Event, InboundMessage, PassiveOffer, ReplyGiven, WindowMissed
 from queqiao_common.failpoints import failpoint
 from queqiao_common.kv import Documents
 from queqiao_common.settings import Config
@@ -116,7 +116,6 @@ class Ingress:
         publisher: Publisher,
         claims: Documents[Claim],
         tries: Documents[Tries],
-        given: Documents[Given],
         streams: Streams,
         room: WaitingRoom,
         longest: float = LONGEST,
@@ -127,7 +126,6 @@ class Ingress:
         self._publisher = publisher
         self._claims = claims
         self._tries = tries
-        self._given = given
         self._streams = streams
         self._room = room
         self._longest = longest
@@ -173,16 +171,25 @@ class Ingress:
     ) -> None:
         """Say what egress waits to hear, once the answer is out."""
         if answer.carries:
-            await self._note_given(message, answer)
+            await self._note_given(message, answer, trace)
         if answer.missed is not None:
             await self._announce(answer.missed, trace)
 
-    async def _note_given(self, message: InboundMessage, answer: Answer) -> None:
+    async def _note_given(
+        self, message: InboundMessage, answer: Answer, trace: Mapping[str, str]
+    ) -> None:
         """Let the conversation go on: the reply can no longer be overtaken."""
         try:
-            async with _in_time():
-                key = given_key(message.account, message.msgid)
-                await self._given.create(key, Given(delivery=answer.delivery))
+            await self._publisher.publish_event(
+                ReplyGiven(
+                    id=f"given:{message.account}:{message.msgid}",
+                    account=message.account,
+                    msgid=message.msgid,
+                    delivery=answer.delivery,
+                ),
+                parent=trace,
+                deadline=CLAIM_TIMEOUT,
+            )
         except QueqiaoError as error:
             # Egress then waits for as long as WeChat may still deliver the message again.
             log.warning("given.lost", extra={"error": type(error).__name__})
