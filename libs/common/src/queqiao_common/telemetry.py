@@ -12,7 +12,7 @@ import random
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from functools import cache
 from typing import Any
@@ -109,14 +109,18 @@ def _headers(traceparent: str) -> dict[str, str]:
     return {TRACEPARENT: traceparent} if traceparent else {}
 
 
-@contextmanager
-def _unrecorded_span(traceparent: str) -> Iterator[Span]:
-    """Keep a trace context while its work is done, without a span."""
-    token = _unrecorded.set(traceparent)
-    try:
-        yield trace.INVALID_SPAN
-    finally:
-        _unrecorded.reset(token)
+class _Unrecorded(AbstractContextManager[Span]):
+    """Keeps a trace context while its work is done, without a span."""
+
+    def __init__(self, traceparent: str) -> None:
+        self._traceparent = traceparent
+
+    def __enter__(self) -> Span:
+        self._token = _unrecorded.set(self._traceparent)
+        return trace.INVALID_SPAN
+
+    def __exit__(self, *error: object) -> None:
+        _unrecorded.reset(self._token)
 
 
 def _new_traceparent() -> str:
@@ -165,15 +169,19 @@ def sending(hop: str, *, event_id: str, parent: Mapping[str, str] | None = None)
     return Sending(headers, span)
 
 
-@contextmanager
 def process_span(
     hop: str, *, consumer: str, headers: Mapping[str, str], attempt: int, queue_ms: int
-) -> Iterator[Span]:
+) -> AbstractContextManager[Span]:
     """Open a `process <hop>` span whose parent is the publisher's span, and make it current."""
     if not EXPORTING:
-        with _unrecorded_span(headers.get(TRACEPARENT, "")) as span:
-            yield span
-        return
+        return _Unrecorded(headers.get(TRACEPARENT, ""))
+    return _process_span(hop, consumer, headers, attempt, queue_ms)
+
+
+@contextmanager
+def _process_span(
+    hop: str, consumer: str, headers: Mapping[str, str], attempt: int, queue_ms: int
+) -> Iterator[Span]:
     span = _tracer.start_span(
         f"process {hop}",
         _propagator.extract(headers),
@@ -212,7 +220,7 @@ def client_span(name: str, **attributes: str | float | bool) -> Iterator[Span]:
 def server_span(name: str, **attributes: str | float | bool) -> Iterator[Span]:
     """Open the root span of a callback. WeChat sends no trace context, so none is read."""
     if not EXPORTING:
-        with _unrecorded_span(_new_traceparent()) as span:
+        with _Unrecorded(_new_traceparent()) as span:
             yield span
         return
     with _tracer.start_as_current_span(

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Protocol
 
 from msgspec import structs
@@ -81,6 +82,7 @@ class Context:
         is_overloaded: Callable[[], bool],
     ) -> None:
         self._config = config
+        self._lasting = cache(partial(rules_for, config))
         self._conversations = documents.conversations
         self._notes = documents.notes
         self._pages = documents.pages
@@ -254,9 +256,8 @@ class Context:
             await self._notes.delete(talk.key)
 
     def _rules(self, account_id: str, *, epoch: str = "") -> Rules:
-        return rules_for(
-            self._config,
-            account_id,
+        return structs.replace(
+            self._lasting(account_id),
             now_ms=self._now_ms(),
             epoch=epoch,
             page_id=self._new_page_id() if self._config.pages.base_url else "",
