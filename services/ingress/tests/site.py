@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 import httpx
 from fastapi import FastAPI
-from queqiao_common.bus import PubAck
+from queqiao_common.answers import PubAck
 from queqiao_common.claims import Claim, Tries
 from queqiao_common.displays import Display
 from queqiao_common.events import Event, InboundMessage, PassiveOffer, encode

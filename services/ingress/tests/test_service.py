@@ -1,7 +1,7 @@
 import asyncio
 
 import pytest
-from queqiao_common.bus import PubAck, StreamFull
+from queqiao_common.answers import PubAck, StreamFull
 from queqiao_common.claims import Claim, Tries, claim_key, tries_key
 from queqiao_common.displays import Display, display_key
 from queqiao_common.errors import BrokerUnavailable, PermanentError

@@ -6,105 +6,39 @@ the broker acknowledges it; an exception never proves that nothing was stored.
 
 import asyncio
 import contextlib
-import itertools
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 
 import msgspec
 import nats
 import nats.errors
-from msgspec import Struct
 from nats.aio.client import Client
 from nats.js.object_store import ObjectStore
 
 from queqiao_common import telemetry
-from queqiao_common.errors import (
-    BrokerUnavailable,
-    PermanentError,
-    QueqiaoError,
-    TransientError,
-)
+from queqiao_common.answers import Hear, PubAck, Raw, Refused, Stored, decode_answer
+from queqiao_common.errors import BrokerUnavailable, QueqiaoError
 from queqiao_common.events import Event, encode
+from queqiao_common.publication import TRY_TIMEOUT, Publication
 from queqiao_common.settings import Nats
 from queqiao_common.topology import SUBJECT_OF, Stream
 
 log = logging.getLogger(__name__)
 
-TRY_TIMEOUT = 1.5
-WRONG_REVISION = frozenset({10071, 10164})
-STREAM_FULL = 10077
-STREAM_NOT_FOUND = 10059
-WAITING = 5.0
-"""Seconds of one publish after which the log says that it waits, and for what."""
 SOON = 0.01
 """Seconds for which an acknowledgement may be held back; `ack_wait` is a thousand times longer."""
 NO_RESPONDERS = "503"
 NOT_SENT = (nats.errors.ConnectionClosedError, nats.errors.OutboundBufferLimitError)
 
 
-class Raw(Protocol):
-    """A message as the client library hands it over."""
-
+class _Asked(NamedTuple):
     subject: str
-    reply: str
-    data: bytes
-    headers: dict[str, str] | None
-
-
-Hear = Callable[["Raw | BrokerUnavailable"], None]
-"""What takes the answer to a request, or the reason why there is none."""
-
-
-class PubAck(Struct, frozen=True):
-    """The broker's word that an event is stored; `duplicate` when it already was."""
-
-    stream: str = ""
-    seq: int = 0
-    duplicate: bool = False
-
-
-class _Problem(Struct, frozen=True):
-    code: int = 0
-    err_code: int = 0
-    description: str = ""
-
-
-class _Answer(PubAck, frozen=True):
-    error: _Problem | None = None
-
-
-class Stored(Struct, frozen=True):
-    """An event read back from its stream by sequence; its own headers and the broker's on top."""
-
-    subject: str
-    sequence: int
-    data: bytes
-    headers: dict[str, str] = msgspec.field(default_factory=dict)
-
-
-class Refused(PermanentError):  # noqa: N818 - the broker's word, with its number
-    """JetStream refused a request for a reason that a repeat cannot cure."""
-
-    def __init__(self, what: str, problem: _Problem) -> None:
-        self.reason = f"{problem.description}, {problem.err_code}"
-        super().__init__(f"{what}: {problem.description} ({problem.err_code})")
-        self.code = problem.code
-        self.err_code = problem.err_code
-
-
-class StreamFull(BrokerUnavailable):
-    """The stream has reached its limit: back-pressure, to be passed on."""
-
-
-class WrongRevision(TransientError):  # noqa: N818 - the broker's word
-    """Somebody else (or our own lost acknowledgement) wrote this key first."""
-
-
-_decode_answer = msgspec.json.Decoder(_Answer).decode
+    hear: Hear
+    timer: asyncio.TimerHandle
 
 
 class Bus:
@@ -117,9 +51,9 @@ class Bus:
         self._on_reconnect: list[Callable[[], None]] = []
         self._on_missing: list[Callable[[], None]] = []
         self._asked = 0
-        self._answers: dict[str, tuple[Hear, asyncio.TimerHandle]] = {}
+        self._answers: dict[str, _Asked] = {}
         self._inbox = ""
-        self._stalled = 0
+        self.stalled = 0
         self._held: list[tuple[str, bytes]] = []
         self._chores: set[asyncio.Task[None]] = set()
 
@@ -129,7 +63,7 @@ class Bus:
 
         What is read can still be read; what is written waits, and the callers are told.
         """
-        return self._stalled > 0
+        return self.stalled > 0
 
     @property
     def connected(self) -> bool:
@@ -187,20 +121,20 @@ class Bus:
         """
         self._asked += 1
         token = str(self._asked)
-        expire = asyncio.get_running_loop().call_later(timeout, self._expire, token, subject)
-        self._answers[token] = hear, expire
+        timer = asyncio.get_running_loop().call_later(timeout, self._expire, token)
+        self._answers[token] = _Asked(subject, hear, timer)
         try:
             if self._held:
                 await self._let_go()
             await self._client.publish(subject, body, reply=self._inbox + token, headers=headers)
         except nats.errors.Error as error:
-            self._expire(token, subject, type(error).__name__)
+            self._expire(token, type(error).__name__)
 
-    def _expire(self, token: str, subject: str, why: str = TimeoutError.__name__) -> None:
-        hear, timer = self._answers.pop(token, (None, None))
-        if hear is not None and timer is not None:
-            timer.cancel()
-            hear(BrokerUnavailable(f"{subject}: {why}"))
+    def _expire(self, token: str, why: str = TimeoutError.__name__) -> None:
+        asked = self._answers.pop(token, None)
+        if asked is not None:
+            asked.timer.cancel()
+            asked.hear(BrokerUnavailable(f"{asked.subject}: {why}"))
 
     async def open(self) -> None:
         """Hear the answers to our requests, on one subscription for all."""
@@ -208,15 +142,15 @@ class Bus:
         await self.subscribe(f"{self._inbox}*", self._answered)
 
     async def _answered(self, raw: Raw) -> None:
-        hear, timer = self._answers.pop(raw.subject[len(self._inbox) :], (None, None))
-        if hear is None or timer is None:
+        asked = self._answers.pop(raw.subject[len(self._inbox) :], None)
+        if asked is None:
             return
-        timer.cancel()
+        asked.timer.cancel()
         if not raw.data and raw.headers and raw.headers.get("Status") == NO_RESPONDERS:
             self.missing()
-            hear(BrokerUnavailable("nobody listens"))
+            asked.hear(BrokerUnavailable(f"{asked.subject}: nobody listens"))
         else:
-            hear(raw)
+            asked.hear(raw)
 
     async def api(self, verb: str, body: object = None, *, timeout: float = 5.0) -> bytes:
         """Call the JetStream API (`$JS.API.<verb>`) and return the JSON answer.
@@ -227,7 +161,7 @@ class Bus:
         """
         payload = b"" if body is None else msgspec.json.encode(body)
         answer = await self.request(f"$JS.API.{verb}", payload, timeout=timeout)
-        problem = _decode_answer(answer.data).error
+        problem = decode_answer(answer.data).error
         if problem is not None:
             raise Refused(verb, problem)
         return answer.data
@@ -271,7 +205,7 @@ class Bus:
         headers: Mapping[str, str] | None = None,
         deadline: float = 30.0,
         told: Callable[[QueqiaoError | None], None] | None = None,
-    ) -> "Publication":
+    ) -> Publication:
         """Send at once, and repeat until JetStream acknowledges: see `publish`, and `stored()`.
 
         `told` is called when it is stored, or with why it is not.
@@ -283,32 +217,6 @@ class Bus:
         timeout = max(0.05, min(TRY_TIMEOUT, deadline))
         await self._ask(subject, body, publication.headers, timeout, publication.hear)
         return publication
-
-    async def repeat(self, publication: "Publication") -> PubAck:
-        """Publish what a first try did not store, until its deadline."""
-        stop, began, noted = publication.stop, publication.began, False
-        try:
-            for wait in _backoff():
-                if time.monotonic() + wait >= stop:
-                    raise publication.trouble
-                await asyncio.sleep(wait)
-                timeout = max(0.05, min(TRY_TIMEOUT, stop - time.monotonic()))
-                try:
-                    answer = await self.request(
-                        publication.subject,
-                        publication.body,
-                        headers=publication.headers,
-                        timeout=timeout,
-                    )
-                    return _acknowledged(publication.subject, _decode_answer(answer.data))
-                except BrokerUnavailable as error:
-                    publication.trouble = error
-                    if not noted and (noted := time.monotonic() - began >= WAITING):
-                        self._stalled += 1
-                        log.warning("publish.waiting", extra={"error": str(error)})
-        finally:
-            self._stalled -= noted
-        raise AssertionError("the backoff never ends")
 
     def busy_with(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Keep a task of ours until it is done."""
@@ -325,7 +233,7 @@ class Bus:
 
     async def send_event(
         self, event: Event, *, parent: Mapping[str, str] | None = None, deadline: float = 30.0
-    ) -> "Publication":
+    ) -> Publication:
         """Send an event as `publish_event` does, and return before it is stored."""
         subject = SUBJECT_OF[type(event)]
         sending = telemetry.sending(subject.template, event_id=event.id, parent=parent)
@@ -345,7 +253,7 @@ class Bus:
         due_ms: int,
         parent: Mapping[str, str] | None = None,
         deadline: float = 30.0,
-    ) -> "Publication":
+    ) -> Publication:
         """Have the broker itself publish a `TurnTimeout` at `due_ms` (nats-server 2.12 or later).
 
         One conversation has one timer: a later one replaces it. It may fire late, or twice.
@@ -443,99 +351,9 @@ class Bus:
             chore.cancel()
 
 
-class Publication:
-    """One event on its way: sent once, and then repeated by itself until the broker has it.
-
-    The first try costs neither a task nor a future of its own, as it almost always succeeds.
-    """
-
-    __slots__ = (
-        "_bus", "_repeating", "_result", "_told", "_waiter",
-        "began", "body", "headers", "stop", "subject", "trouble",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        bus: Bus,
-        subject: str,
-        body: bytes,
-        headers: dict[str, str] | None,
-        deadline: float,
-        told: Callable[[QueqiaoError | None], None] | None,
-    ) -> None:
-        self.subject, self.body, self.headers = subject, body, headers
-        self.began = time.monotonic()
-        self.stop = self.began + deadline
-        self.trouble = BrokerUnavailable(subject)
-        self._bus, self._told = bus, told
-        self._result: PubAck | QueqiaoError | None = None
-        self._waiter: asyncio.Future[None] | None = None
-        self._repeating: asyncio.Task[None] | None = None
-
-    def hear(self, answer: Raw | BrokerUnavailable) -> None:
-        """Take the broker's answer to the first try."""
-        try:
-            if isinstance(answer, BrokerUnavailable):
-                raise answer
-            self._conclude(_acknowledged(self.subject, _decode_answer(answer.data)))
-        except BrokerUnavailable as error:
-            self.trouble = error
-            self._repeating = self._bus.busy_with(self._repeat())
-        except QueqiaoError as error:
-            self._conclude(error)
-
-    async def _repeat(self) -> None:
-        try:
-            self._conclude(await self._bus.repeat(self))
-        except QueqiaoError as error:
-            self._conclude(error)
-
-    def _conclude(self, result: PubAck | QueqiaoError) -> None:
-        self._result = result
-        if self._told is not None:
-            self._told(result if isinstance(result, QueqiaoError) else None)
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-    async def stored(self) -> PubAck:
-        """Wait until it is stored.
-
-        Raises:
-            StreamFull, WrongRevision, BrokerUnavailable, Refused: see `Bus.publish`.
-        """
-        if self._result is None:
-            self._waiter = asyncio.get_running_loop().create_future()
-            try:
-                await self._waiter
-            except asyncio.CancelledError:
-                if self._repeating is not None:
-                    self._repeating.cancel()
-                raise
-        if isinstance(self._result, PubAck):
-            return self._result
-        raise self._result or AssertionError("woken before its end")
-
-
-def _acknowledged(subject: str, answer: _Answer) -> PubAck:
-    problem = answer.error
-    if problem is None:
-        return answer
-    if problem.err_code in WRONG_REVISION:
-        raise WrongRevision(subject)
-    if problem.err_code == STREAM_FULL:
-        raise StreamFull(f"{subject}: {problem.description}")
-    if problem.code in {429, 503}:
-        raise BrokerUnavailable(f"{subject}: {problem.description}")
-    raise Refused(subject, problem)
-
-
 def _set(answer: asyncio.Future[Raw | BrokerUnavailable], found: Raw | BrokerUnavailable) -> None:
     if not answer.done():
         answer.set_result(found)
-
-
-def _backoff() -> Iterator[float]:
-    return itertools.chain((0.05, 0.1, 0.2, 0.4, 0.8), itertools.repeat(1.0))
 
 
 async def connect(

@@ -20,7 +20,8 @@ from starlette.types import ASGIApp
 
 from queqiao_common import bus as bus_module
 from queqiao_common import failpoints, provision, settings, telemetry
-from queqiao_common.bus import Bus, Raw
+from queqiao_common.answers import Raw
+from queqiao_common.bus import Bus
 from queqiao_common.clock import AGAIN, BrokerClock
 from queqiao_common.errors import QueqiaoError, SettingsError, TransientError
 from queqiao_common.events import Event

@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from msgspec import Struct, structs
 
-from queqiao_common.bus import WrongRevision
+from queqiao_common.answers import WrongRevision
 from queqiao_common.events import (
     CompletionRequest,
     Delivery,

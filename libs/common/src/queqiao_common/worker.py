@@ -19,10 +19,12 @@ import msgspec
 from opentelemetry.trace import Span, Status, StatusCode
 
 from queqiao_common import telemetry
-from queqiao_common.bus import Bus, Publication, Raw
+from queqiao_common.answers import Raw
+from queqiao_common.bus import Bus
 from queqiao_common.errors import PermanentError, QueqiaoError, TransientError
 from queqiao_common.events import UNREADABLE, DeadLetter, Event
 from queqiao_common.failpoints import failpoint
+from queqiao_common.publication import Publication
 from queqiao_common.pull import Metadata, Puller, parse_metadata
 from queqiao_common.topology import Consumer
 

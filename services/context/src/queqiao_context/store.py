@@ -6,7 +6,8 @@ from datetime import datetime
 
 import msgspec
 from msgspec import Struct
-from queqiao_common.bus import STREAM_NOT_FOUND, Bus, Refused, Stored
+from queqiao_common.answers import STREAM_NOT_FOUND, Refused, Stored
+from queqiao_common.bus import Bus
 from queqiao_common.errors import BrokerUnavailable
 from queqiao_common.events import UNREADABLE, ScreenedMessage
 from queqiao_common.topology import CHAT, INBOUND, LLM_REQUESTS, SCREENED

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import msgspec
-from queqiao_common.bus import Raw
+from queqiao_common.answers import Raw
 from queqiao_common.claims import TRIES, Claim, claim_key
 from queqiao_common.events import PassiveOffer, ReplyGiven
 from queqiao_common.kv import Documents

@@ -16,7 +16,7 @@ from typing import Literal, Protocol
 import msgspec
 from prometheus_client import Histogram
 from queqiao_common import telemetry
-from queqiao_common.bus import PubAck, Raw, StreamFull
+from queqiao_common.answers import PubAck, Raw, StreamFull
 from queqiao_common.claims import Claim, Tries, claim_key, tries_key
 from queqiao_common.errors import BrokerUnavailable, QueqiaoError
 from queqiao_common.events import Event, InboundMessage, PassiveOffer, ReplyGiven, WindowMissed

@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
-from queqiao_common.bus import Bus, Stored
+from queqiao_common.answers import Stored
+from queqiao_common.bus import Bus
 from queqiao_common.errors import BrokerUnavailable
 from queqiao_common.events import UNREADABLE, Delivery, InboundMessage
 from queqiao_common.ids import conversation_id
