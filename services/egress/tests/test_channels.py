@@ -6,7 +6,7 @@ import httpx
 import pytest
 from queqiao_common.errors import TransientError
 from queqiao_common.events import Card, Media, Menu, MenuItem
-from queqiao_common.settings import Account, Config, Pages, Secret
+from queqiao_common.settings import Account, Config, Handover, Pages, Secret
 from queqiao_common.settings import Delivery as Settings
 from queqiao_common.testing import (
     ACCOUNT,
@@ -444,10 +444,44 @@ async def test_the_waiting_request_hands_over_after_the_api_has_said_so(at_home,
     assert (result.status, result.reasons[-1]) == ("delivered", "handed over")
 
 
-async def test_an_account_whose_callbacks_are_answered_at_once_cannot_hand_over(active):
+async def test_an_account_that_answers_by_api_hands_over_in_the_callback(active):
+    """Its replies never leave in the callback; the hand-over has no other way."""
     result = await active.deliver(delivery("正在转接", kind="notice", transfer=True))
 
-    assert (result.status, active.offers, active.wechat.shown) == ("failed", [], [])
+    assert [offer.form.kind for offer in active.offers] == ["transfer"]
+    assert active.wechat.shown == [("正在转接", False)]
+    assert (result.status, result.unreached) == ("delivered", False)
+
+
+@pytest.mark.parametrize(
+    ("handover", "final", "released"),
+    [
+        ({"by_model": True}, True, 1),
+        ({"failures": 1}, True, 1),
+        ({"by_model": True}, False, 0),
+        ({}, True, 0),
+    ],
+)
+async def test_a_request_held_for_a_person_is_let_go_with_the_end_of_the_answer(
+    world, handover, final, released
+):
+    """Where any answer may end with a person, every request is held until it is known."""
+    active = world(mode="active", handover=Handover(**handover))
+
+    await active.deliver(delivery("答", final=final))
+
+    assert [(offer.text, offer.items, offer.form) for offer in active.offers] == [
+        ("", (), None)
+    ] * released
+
+
+async def test_words_of_a_model_that_could_not_hand_over_are_not_taken_for_a_hand_over(world):
+    """The conversation then tries it with the user's next message."""
+    active = world(mode="active", takes=False)
+
+    result = await active.deliver(delivery("我请同事来", kind="answer", transfer=True))
+
+    assert (result.status, result.unreached) == ("delivered", True)
 
 
 async def test_a_passive_account_hands_over_instead_of_a_text(passive):

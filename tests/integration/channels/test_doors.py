@@ -80,9 +80,9 @@ async def test_a_customer_is_handed_to_a_person_and_comes_back(channels):
     await until(channels, "kf", "h1", lambda texts: any("机器人在吗" in one for one in texts))
 
 
-@pytest.mark.parametrize("account", ["auto", "mp"])
+@pytest.mark.parametrize("account", ["auto", "mp", "svc"])
 async def test_a_callback_hands_its_user_to_a_person_and_the_bot_is_silent_then(channels, account):
-    """Nobody has taken the user over yet, so every message is passed on."""
+    """Nobody has taken the user over yet: every message is passed on, whatever way replies go."""
     user = f"h-{account}"
 
     async def transfers():
@@ -98,3 +98,8 @@ async def test_a_callback_hands_its_user_to_a_person_and_the_bot_is_silent_then(
 
     await eventually(is_passed_on, within=20)
     assert not any("我的订单呢" in text for text in await channels.replies(account, user))
+    await channels.say(account, user, "返回机器人")
+    await until(channels, account, user, lambda texts: any("已结束" in one for one in texts))
+    await channels.say(account, user, "机器人在吗")
+    await until(channels, account, user, lambda texts: any("机器人在吗" in one for one in texts))
+    assert len(await transfers()) == 2

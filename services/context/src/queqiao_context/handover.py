@@ -70,9 +70,14 @@ def seen(talk: Conversation, rules: Rules) -> Conversation:
     handed = talk.handed
     if handed is None:
         return talk
-    if rules.now_ms > handed.seen_ms + rules.handover.timeout * 1000:
+    if rules.now_ms > until_ms(handed, rules):
         return take_back(talk, tell=True)
     return structs.replace(talk, handed=structs.replace(handed, seen_ms=rules.now_ms))
+
+
+def until_ms(handed: Handed, rules: Rules) -> int:
+    """Return when the person's time with the user is over, if they say nothing more."""
+    return handed.seen_ms + int(rules.handover.timeout * 1000)
 
 
 def is_coming(talk: Conversation) -> bool:

@@ -74,6 +74,11 @@ class Handover(Section, frozen=True, kw_only=True):
         str, Meta(description="when a message to the person could not be passed on")
     ] = "刚才这条没有转到人工客服，请再发一次。"
 
+    @property
+    def by_any_message(self) -> bool:
+        """Whether a message that does not ask for a person may be answered with one."""
+        return self.enabled and (self.by_model or self.failures > 0)
+
 
 def rule_problems(
     rules: Sequence[Rule],
