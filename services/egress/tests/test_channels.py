@@ -17,6 +17,7 @@ from queqiao_common.testing import (
     waiting,
 )
 from queqiao_egress.channels.building import Builder
+from queqiao_egress.pages import Attachment, labelled
 from queqiao_wechat.client import AmbiguousError, ApiError, UnreachableError
 from queqiao_wechat.errcodes import lookup
 from queqiao_wechat.text import size
@@ -585,6 +586,48 @@ async def test_pictures_and_cards_follow_the_text(active):
     assert active.wechat.shown == [("请看", False)]
     assert [body["msgtype"] for body in active.wechat.bodies] == ["image", "news"]
     assert (result.status, result.parts) == ("delivered", 3)
+
+
+CARD = Card(title="说明", description="怎么退货", url="https://a.example")
+
+
+@pytest.mark.parametrize(
+    ("ai", "description"), [(True, "怎么退货\n（AI 生成）"), (False, "怎么退货")]
+)
+async def test_a_card_in_a_passive_reply_says_itself_that_an_ai_chose_its_words(
+    auto, ai, description
+):
+    """Nothing of WeChat's marks the answer to a callback."""
+    await auto.deliver(delivery("", ai=ai, kind="answer" if ai else "notice", cards=(CARD,)))
+
+    [offer] = auto.offers
+    assert offer.form.card.description == description
+    assert offer.form.card.title == "说明"
+
+
+async def test_a_card_that_wechat_marks_by_itself_is_shown_as_it_is(active):
+    await active.deliver(delivery("", ai=True, cards=(CARD,)))
+
+    [body] = active.wechat.bodies
+    assert body["news"]["articles"][0]["description"] == "怎么退货"
+
+
+async def test_a_menu_of_customer_service_ends_with_the_label(at_home, platform):
+    """WeCom has no mark of its own."""
+    kf = at_home("wecom_kf")
+
+    await kf.deliver(delivery("", ai=True, menu=MENU, peer="wk1"))
+
+    [body] = platform.at(KF_SEND)
+    assert body["msgmenu"]["tail_content"] == "谢谢\n（AI 生成）"
+
+
+def test_every_attachment_that_has_words_can_be_labelled():
+    miniprogram = Attachment(card=Card(title="店", appid="wx1", page_path="p"))
+
+    assert labelled(miniprogram, "（AI）").card.title == "店（AI）"
+    assert labelled(Attachment(media=VOICE), "（AI）") == Attachment(media=VOICE)
+    assert labelled(Attachment(menu=MENU), "") == Attachment(menu=MENU)
 
 
 async def test_a_passive_account_numbers_its_menus(passive):
