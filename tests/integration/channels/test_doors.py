@@ -33,14 +33,16 @@ async def test_who_comes_in_is_welcomed(channels, account, event):
     assert "欢迎" in welcome["text"]
 
 
-async def test_nine_thousand_bytes_reach_a_customer_in_five_messages(channels):
-    await channels.say("kf", "l1", "请详细说明[bytes=9000]")
+@pytest.mark.parametrize("account", ["kf", "mp", "svc"])
+async def test_nine_thousand_bytes_reach_a_user_in_five_messages(channels, account):
+    await channels.say(account, "l1", "请详细说明[bytes=9000]")
 
     found = await until(
-        channels, "kf", "l1", lambda texts: sum(len(one.encode()) for one in texts) >= 8900
+        channels, account, "l1", lambda texts: sum(len(one.encode()) for one in texts) >= 8900
     )
 
     assert len(found) <= 5
+    assert all(len(one["text"].encode()) <= 2048 for one in found)
 
 
 async def test_a_bot_says_by_its_response_address_what_its_stream_cannot_hold(channels):
