@@ -361,11 +361,11 @@ async def test_a_new_user_is_turned_away_while_there_are_too_many():
 BY_API = Account(id=ACCOUNT, appid="wx1", token=Secret("t"), delivery="active")
 
 
-async def handed_over(setting, context):
-    """The user has asked for a person, and has been handed over."""
+async def handed_over(setting, context, **outcome):
+    """The user has asked for a person, and has been handed over, or what else became of it."""
     await setting.say(context, 1, "转人工")
     out = (await setting.documents.get(KEY)).value.out
-    result = delivered(delivery_id=out.id, turn_id=out.turn_id)
+    result = delivered(delivery_id=out.id, turn_id=out.turn_id, **outcome)
     await published(context.settle(received(result)))
     return result
 
@@ -383,6 +383,25 @@ async def test_ingress_is_told_who_talks_to_a_person_and_for_how_long():
     timeout_ms = int(setting.config.handover.timeout * 1000)
     assert first.until_ms == NOW_MS + timeout_ms
     assert (await setting.people.get(KEY)).value.until_ms == NOW_MS + 60_000 + timeout_ms
+
+
+async def test_ingress_is_told_before_anything_is_handed_over():
+    """The next message may be there before the platform has taken the one that asked."""
+    setting = Setting(config=Config(accounts=(BY_API,)))
+
+    await setting.say(setting.replica(), 1, "转人工")
+
+    assert (await setting.documents.get(KEY)).value.handed is None
+    assert (await setting.people.get(KEY)).value is not None
+
+
+async def test_ingress_is_told_that_nobody_was_reached():
+    setting = Setting(config=Config(accounts=(BY_API,)))
+    context = setting.replica()
+
+    await handed_over(setting, context, status="failed")
+
+    assert (await setting.people.get(KEY)).value is None
 
 
 async def test_ingress_is_told_that_the_person_has_left():

@@ -226,7 +226,7 @@ class Context:
                 forgotten = talk.forgotten if talk else 0
                 told = structs.replace(rules, facts=notes.texts_of(known, forgotten=forgotten))
             step = decide(talk, told)
-            had_person = talk is not None and talk.handed is not None
+            had_person = handover.expected_until_ms(talk, rules) is not None
             return step.document, Outcome(step, step.document or talk, had_person)
 
         return await self._conversations.update(key, change)
@@ -243,8 +243,9 @@ class Context:
         """Have ingress hold what a user says to a person; what it is not told ends by itself."""
         if not rules.tells_of_people:
             return
-        if talk.handed is not None:
-            told = WithPerson(until_ms=handover.until_ms(talk.handed, rules))
+        until_ms = handover.expected_until_ms(talk, rules)
+        if until_ms is not None:
+            told = WithPerson(until_ms=until_ms)
             await self._people.update(talk.key, lambda known: (newer_of(known, told), None))
         elif had_person:
             await self._people.delete(talk.key)
