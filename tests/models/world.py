@@ -25,6 +25,7 @@ from queqiao_common.events import (
 )
 from queqiao_common.kv import JetStreamDocuments
 from queqiao_common.pages import Page as AnswerPage
+from queqiao_common.people import WithPerson
 from queqiao_common.settings import Account, Config, Secret
 from queqiao_common.settings import Delivery as Settings
 from queqiao_common.testing import ACCOUNT, CONV, MemoryObjects
@@ -36,6 +37,7 @@ from queqiao_common.topology import (
     MAILBOX,
     NOTES,
     PAGES,
+    PEOPLE,
     QUOTA,
     SENT,
     Bucket,
@@ -57,6 +59,7 @@ from queqiao_egress.sending import Sending
 from queqiao_egress.sent import Marker, Policy
 from queqiao_egress.service import Egress, Ways
 from queqiao_egress.streaming import Streams
+from queqiao_ingress.people import People
 from queqiao_ingress.service import Ingress
 from queqiao_ingress.streams import Streams as OpenStreams
 from queqiao_ingress.waiting import WaitingRoom
@@ -165,6 +168,7 @@ class World:
             tries=self._bucket(process, CLAIMS, Tries),
             streams=OpenStreams(self._bucket(process, DISPLAYS, Display), now_ms=self.now_ms),
             room=WaitingRoom(seats=1000, now=self.loop.time),
+            people=People(now_ms=self.now_ms),
         )
         return Replica(process, ingress, {}, ((OFFERS, ingress.hear),))
 
@@ -177,6 +181,7 @@ class World:
                 ),
                 notes=self._bucket(process, NOTES, Remembered),
                 pages=self._bucket(process, PAGES, AnswerPage),
+                people=self._bucket(process, PEOPLE, WithPerson),
             ),
             inbound=Order(self.broker, process),
             publish=ProcessBus(self.broker, process).publish_event,

@@ -9,12 +9,13 @@ from queqiao_common import bus as bus_module
 from queqiao_common import provision
 from queqiao_common.errors import TransientError
 from queqiao_common.events import CompletionRequest, Delivery, Event, Summarised, TurnTimeout
-from queqiao_common.settings import Config, ContextSettings, Nats, Notes, Pages, Secret
+from queqiao_common.settings import Account, Config, ContextSettings, Nats, Notes, Pages, Secret
 from queqiao_common.testing import (
     ACCOUNT,
     CONV,
     NOW_MS,
     MemoryDocuments,
+    delivered,
     inbound,
     published,
     received,
@@ -63,6 +64,7 @@ class Setting:
     documents: MemoryDocuments = field(default_factory=MemoryDocuments)
     notes: MemoryDocuments = field(default_factory=MemoryDocuments)
     pages: MemoryDocuments = field(default_factory=MemoryDocuments)
+    people: MemoryDocuments = field(default_factory=MemoryDocuments)
     sent: list[Event] = field(default_factory=list)
     now_ms: int = NOW_MS
     config: Config = field(default_factory=Config)
@@ -74,7 +76,12 @@ class Setting:
 
         return Context(
             config=self.config,
-            documents=Documented(conversations=self.documents, notes=self.notes, pages=self.pages),
+            documents=Documented(
+                conversations=self.documents,
+                notes=self.notes,
+                pages=self.pages,
+                people=self.people,
+            ),
             inbound=self.stream,
             publish=publish,
             now_ms=lambda: self.now_ms,
@@ -347,3 +354,81 @@ async def test_a_new_user_is_turned_away_while_there_are_too_many():
     [notice] = await setting.say(setting.replica(), 1)
 
     assert notice.text == ContextSettings().overloaded
+
+
+# -- people --------------------------------------------------------------------------------------
+
+BY_API = Account(id=ACCOUNT, appid="wx1", token=Secret("t"), delivery="active")
+
+
+async def handed_over(setting, context, **outcome):
+    """The user has asked for a person, and has been handed over, or what else became of it."""
+    await setting.say(context, 1, "转人工")
+    out = (await setting.documents.get(KEY)).value.out
+    result = delivered(delivery_id=out.id, turn_id=out.turn_id, **outcome)
+    await published(context.settle(received(result)))
+    return result
+
+
+async def test_ingress_is_told_who_talks_to_a_person_and_for_how_long():
+    """It would answer what they say with `success`, and nobody could pass it on."""
+    setting = Setting(config=Config(accounts=(BY_API,)))
+    context = setting.replica()
+
+    await handed_over(setting, context)
+    first = (await setting.people.get(KEY)).value
+    setting.now_ms += 60_000
+    await setting.say(context, 2, "在吗")
+
+    timeout_ms = int(setting.config.handover.timeout * 1000)
+    assert first.until_ms == NOW_MS + timeout_ms
+    assert (await setting.people.get(KEY)).value.until_ms == NOW_MS + 60_000 + timeout_ms
+
+
+async def test_ingress_is_told_before_anything_is_handed_over():
+    """The next message may be there before the platform has taken the one that asked."""
+    setting = Setting(config=Config(accounts=(BY_API,)))
+
+    await setting.say(setting.replica(), 1, "转人工")
+
+    assert (await setting.documents.get(KEY)).value.handed is None
+    assert (await setting.people.get(KEY)).value is not None
+
+
+async def test_ingress_is_told_that_nobody_was_reached():
+    setting = Setting(config=Config(accounts=(BY_API,)))
+    context = setting.replica()
+
+    await handed_over(setting, context, status="failed")
+
+    assert (await setting.people.get(KEY)).value is None
+
+
+async def test_ingress_is_told_that_the_person_has_left():
+    setting = Setting(config=Config(accounts=(BY_API,)))
+    context = setting.replica()
+    await handed_over(setting, context)
+
+    await setting.say(context, 2, "返回机器人")
+
+    assert (await setting.people.get(KEY)).value is None
+
+
+async def test_a_replica_that_died_before_it_told_has_the_next_tell():
+    """The event comes again, and finds the user with a person."""
+    setting = Setting(config=Config(accounts=(BY_API,)))
+    result = await handed_over(setting, setting.replica())
+    await setting.people.delete(KEY)
+
+    await published(setting.replica().settle(received(result)))
+
+    assert (await setting.people.get(KEY)).value is not None
+
+
+async def test_where_every_callback_is_held_anyway_nobody_is_told():
+    setting = Setting(config=Config(accounts=(structs.replace(BY_API, delivery="auto"),)))
+
+    await handed_over(setting, setting.replica())
+
+    assert (await setting.documents.get(KEY)).value.handed is not None
+    assert (await setting.people.get(KEY)).value is None

@@ -109,11 +109,11 @@ class World:
 
     def __init__(
         self, *, mode="auto", kind="service", settings=None, pages=None, takes=True, gives=True,
-        channel=None,
+        channel=None, handover=None,
     ):  # fmt: skip
         self.settings = settings or Settings()
         self.pages = pages or Pages()
-        self.handover = HandoverSettings()
+        self.handover = handover or HandoverSettings()
         self.account = Account(
             id=ACCOUNT,
             kind=kind,

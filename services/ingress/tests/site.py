@@ -13,6 +13,7 @@ from queqiao_common.settings import Config
 from queqiao_common.testing import CONV, MemoryDocuments
 from queqiao_ingress.app import Entrance
 from queqiao_ingress.doors import open_doors
+from queqiao_ingress.people import People
 from queqiao_ingress.service import Ingress
 from queqiao_ingress.streams import Streams
 from queqiao_ingress.waiting import WaitingRoom
@@ -67,6 +68,7 @@ class Site:
             tries=tries,
             streams=Streams(self.displays, now_ms=lambda: NOW_MS),
             room=WaitingRoom(seats=config.ingress.max_waiting, now=lambda: 0.0),
+            people=People(now_ms=lambda: NOW_MS),
         )
         app = FastAPI()
         entrance = Entrance(

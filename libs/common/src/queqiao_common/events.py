@@ -309,6 +309,7 @@ class DeliveryResult(Event, tag="DeliveryResult", frozen=True, kw_only=True, omi
     errcode: int = 0
     reasons: tuple[str, ...] = ()
     msgids: tuple[str, ...] = ()
+    unreached: bool = False  # it was to hand the user over to people, and could not
 
 
 class Form(Struct, frozen=True, kw_only=True, omit_defaults=True):

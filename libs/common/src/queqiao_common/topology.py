@@ -451,6 +451,15 @@ DISPLAYS = Bucket(
     max_bytes=128 * MIB,
     written_by=("ingress", "egress"),
 )
+PEOPLE = Bucket(
+    name="people",
+    key="<account>.<conv>",
+    keeps="users who talk to a person, where callbacks are held for nothing but to pass that on",
+    ttl=7 * DAY,  # each document has a lifetime of its own
+    max_value=1024,
+    max_bytes=32 * MIB,
+    written_by=("context",),
+)
 CURSORS = Bucket(
     name="cursors",
     key="<account>.<open_kfid>",
@@ -489,6 +498,7 @@ BUCKETS = (
     NOTES,
     PAGES,
     DISPLAYS,
+    PEOPLE,
     CURSORS,
     LOADS,
     USAGE,

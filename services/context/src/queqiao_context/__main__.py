@@ -4,6 +4,7 @@ import math
 
 from queqiao_common.kv import JetStreamDocuments
 from queqiao_common.pages import Page, new_page_id
+from queqiao_common.people import WithPerson
 from queqiao_common.runtime import Runtime, run
 from queqiao_common.topology import (
     CONTEXT_DELIVERED,
@@ -14,6 +15,7 @@ from queqiao_common.topology import (
     CONVERSATIONS,
     NOTES,
     PAGES,
+    PEOPLE,
 )
 
 from queqiao_context.document import Conversation, read
@@ -37,6 +39,9 @@ async def main(runtime: Runtime) -> None:
         notes=runtime.bucket(NOTES, Remembered),
         pages=JetStreamDocuments(
             bus, PAGES, Page, lives=lambda _: config.pages.ttl, patience=math.inf
+        ),
+        people=JetStreamDocuments(
+            bus, PEOPLE, WithPerson, lives=lambda _: config.handover.timeout, patience=math.inf
         ),
     )
     context = Context(

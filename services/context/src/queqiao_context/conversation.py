@@ -193,7 +193,8 @@ def settle(talk: Conversation | None, result: DeliveryResult, rules: Rules) -> S
     after = structs.replace(talk, out=None, parked=result.parked, collect=left)
     if turn is not None and answered.kind != "collect" and answered.final:
         after = close(after, turn, rules)
-        after = handed_over(after, turn, rules, failed=result.status == "failed")
+        is_failed = result.status == "failed" or result.unreached
+        after = handed_over(after, turn, rules, failed=is_failed)
     return _advanced(talk, after, rules)
 
 

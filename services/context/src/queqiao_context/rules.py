@@ -70,6 +70,11 @@ class Rules(Struct, frozen=True, kw_only=True):
         """Whether there is anybody to whom a user could be given."""
         return self.handover.enabled and self.agents != "none"
 
+    @property
+    def tells_of_people(self) -> bool:
+        """Whether ingress holds callbacks for nothing but what is to be passed on to people."""
+        return self.agents == "each" and not self.window_ms
+
 
 class FactsNeeded(Exception):  # noqa: N818 - a question, not an accident
     """The notes about the user must be read before this can be decided."""

@@ -19,10 +19,11 @@ from queqiao_common.events import (
 )
 from queqiao_common.kv import Documents
 from queqiao_common.pages import Page
+from queqiao_common.people import WithPerson
 from queqiao_common.settings import Config
 from queqiao_common.worker import Outgoing, Received
 
-from queqiao_context import conversation, notes, showing
+from queqiao_context import conversation, handover, notes, showing
 from queqiao_context.asking import forgets
 from queqiao_context.chain import Chain, Doubt, Gap
 from queqiao_context.conversation import Step
@@ -57,14 +58,16 @@ class Documented:
     conversations: Documents[Conversation]
     notes: Documents[Remembered]
     pages: Documents[Page]
+    people: Documents[WithPerson]
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A step, and the conversation as it stands after it."""
+    """A step, and the conversation as it stands after it; `had_person` is as it stood before."""
 
     step: Step
     talk: Conversation | None
+    had_person: bool
 
 
 class Context:
@@ -86,6 +89,7 @@ class Context:
         self._conversations = documents.conversations
         self._notes = documents.notes
         self._pages = documents.pages
+        self._people = documents.people
         self._inbound = inbound
         self._publish = publish
         self._now_ms = now_ms
@@ -212,6 +216,7 @@ class Context:
         if outcome.talk is not None:
             _note_state(outcome.talk, rules)
             await self._show(outcome.talk, rules)
+            await self._tell_of_person(outcome.talk, rules, had_person=outcome.had_person)
         return outcome
 
     async def _decided(
@@ -223,7 +228,8 @@ class Context:
                 forgotten = talk.forgotten if talk else 0
                 told = structs.replace(rules, facts=notes.texts_of(known, forgotten=forgotten))
             step = decide(talk, told)
-            return step.document, Outcome(step, step.document or talk)
+            had_person = handover.expected_until_ms(talk, rules) is not None
+            return step.document, Outcome(step, step.document or talk, had_person)
 
         return await self._conversations.update(key, change)
 
@@ -234,6 +240,17 @@ class Context:
             await self._pages.update(
                 talk.turn.page, lambda shown: (showing.newer(shown, page), None)
             )
+
+    async def _tell_of_person(self, talk: Conversation, rules: Rules, *, had_person: bool) -> None:
+        """Have ingress hold what a user says to a person; what it is not told ends by itself."""
+        if not rules.tells_of_people:
+            return
+        until_ms = handover.expected_until_ms(talk, rules)
+        if until_ms is not None:
+            told = WithPerson(until_ms=until_ms)
+            await self._people.update(talk.key, lambda known: (newer_of(known, told), None))
+        elif had_person:
+            await self._people.delete(talk.key)
 
     async def _learn(self, talk: Conversation | None, turn: int, texts: tuple[str, ...]) -> None:
         """Remember facts about a user, unless they have asked since to be forgotten."""
@@ -263,6 +280,11 @@ class Context:
             page_id=self._new_page_id() if self._config.pages.base_url else "",
             is_overloaded=self._is_overloaded(),
         )
+
+
+def newer_of(known: WithPerson | None, told: WithPerson) -> WithPerson | None:
+    """Return what is to be told; None where it is known."""
+    return told if known is None or known.until_ms < told.until_ms else None
 
 
 def _note_state(talk: Conversation, rules: Rules) -> None:

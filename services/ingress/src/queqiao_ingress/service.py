@@ -34,6 +34,7 @@ from queqiao_ingress.callback import (
     Say,
     Stream,
 )
+from queqiao_ingress.people import People
 from queqiao_ingress.streams import Streams
 from queqiao_ingress.waiting import Gone, Seat, Stay, Terms, WaitingRoom
 
@@ -118,6 +119,7 @@ class Ingress:
         tries: Documents[Tries],
         streams: Streams,
         room: WaitingRoom,
+        people: People,
         longest: float = LONGEST,
     ) -> None:
         self._settings = config.ingress
@@ -128,6 +130,7 @@ class Ingress:
         self._tries = tries
         self._streams = streams
         self._room = room
+        self._people = people
         self._longest = longest
 
     def hear(self, raw: Raw) -> None:
@@ -155,10 +158,12 @@ class Ingress:
                 return Answer("ignored")
             case Say(text=text):
                 return Answer("said", Reply(text))
+            case Publish(event=InboundMessage() as event, may_hand_over=True) if self._people.have(
+                event
+            ):
+                return await self._hold(callback, Hold(event, "transfer"), began, gone)
             case Publish(event=event, announces=announces):
                 return await self._pass_on(callback, event, announces=announces)
-            case Hold(event=event) if self._cannot_seat(callback, event):
-                return await self._pass_on(callback, event, announces=True)
             case Hold() as hold:
                 return await self._hold(callback, hold, began, gone)
             case Stream(event=event):
@@ -202,7 +207,7 @@ class Ingress:
             # The reply comes all the same; only 对方正在输入 is not shown.
             log.warning("missed.lost", extra={"error": type(error).__name__})
 
-    async def _pass_on(self, callback: Callback, event: Event, *, announces: bool) -> Answer:
+    async def _pass_on(self, callback: Callback, event: Event, *, announces: bool = True) -> Answer:
         """Publish what is answered by API, if at all."""
         ack = await self._publish(event)
         if ack is None:
@@ -229,16 +234,13 @@ class Ingress:
             return Answer("stream", Reply())
         return Answer("stream", Reply(display.text, is_final=display.is_final))
 
-    def _cannot_seat(self, callback: Callback, message: InboundMessage) -> bool:
-        """Whether a request had better not be held, as all it lacks then is a hand-over."""
-        return not callback.takes_text and self._room.refuses((message.account, message.msgid))
-
     async def _hold(self, callback: Callback, hold: Hold, began: float, gone: Gone) -> Answer:
         """Publish a message and hold its request open for the reply."""
-        message = hold.event
+        message, is_transfer = hold.event, hold.mode == "transfer"
         key = (message.account, message.msgid)
         if self._room.refuses(key):
-            return self._busy()
+            # Without a hand-over it is answered all the same, and its user told so.
+            return await self._pass_on(callback, message) if is_transfer else self._busy()
         if self._room.is_crowded(key):
             return Answer("unavailable", trouble="crowded")
         with self._room.seat(key) as seat:
@@ -251,14 +253,14 @@ class Ingress:
                 if claim is not None:
                     return _told(claim, delivery=2)
                 delivery = await self._count(message, hold.mode)
-            elif not callback.takes_text and self._delivery.typing:
+            elif hold.announces and self._delivery.typing:
                 await self._announce(_missed(message), telemetry.current_headers())
             terms = Terms(hold.mode, delivery, self._delivery.thinking)
             async with seat.watching(gone):
                 answer = await self._wait(message, seat, terms, began)
                 if seat.is_gone:  # it has left, but to nobody: the next delivery carries it
                     answer = replace(answer, carries=False)
-            if not callback.takes_text:  # announced long ago
+            if is_transfer:  # announced long ago, if at all
                 answer = replace(answer, missed=None)
             seconds = asyncio.get_running_loop().time() - began
             HELD.labels(message.account, answer.kind).observe(seconds)
@@ -298,9 +300,9 @@ class Ingress:
             document = await self._claims.get(claim_key(message.account, message.msgid))
         return document.value
 
-    async def _count(self, message: InboundMessage, mode: Literal["passive", "auto"]) -> int:
+    async def _count(self, message: InboundMessage, mode: str) -> int:
         """Return which delivery of a message this is, known to be a repeated one."""
-        if mode == "auto":
+        if mode != "passive":
             return 2
         async with _in_time():
             return await self._tries.update(tries_key(message.account, message.msgid), _one_more)
