@@ -258,7 +258,7 @@ class World:
     async def _screen(self, received: Received[InboundMessage]) -> AsyncIterator[Event]:
         message = received.event
         yield ScreenedMessage(
-            id=f"scr:{message.id}",
+            id=f"scr:{message.id}:{received.sequence}",
             account=message.account,
             conv=message.conv,
             sequence=received.sequence,
@@ -443,3 +443,7 @@ class Order:
             if isinstance(one.event, ScreenedMessage) and one.event.sequence in sequences
         )
         return Chain(gap.after, gap.upto, sequences, verdicts if len(sequences) > 1 else ())
+
+    async def given_up(self, *, account: str, conv: str, gap: Gap) -> Chain:
+        """Moderation always speaks here, if late."""
+        return await self.chain(account=account, conv=conv, gap=gap)

@@ -55,10 +55,11 @@ class Asked(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Arrival(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A screened message that waits for an earlier one of the same conversation."""
+    """A screened message that waits for an earlier one of the same conversation, since when."""
 
     screened: ScreenedMessage
     traceparent: str = ""
+    since_ms: int = 0
 
 
 class Piece(Struct, frozen=True, kw_only=True, omit_defaults=True):

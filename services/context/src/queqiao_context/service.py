@@ -48,6 +48,9 @@ class Inbound(Protocol):
     async def chain(self, *, account: str, conv: str, gap: Gap) -> Chain:
         """Return the conversation's messages in a gap."""
 
+    async def given_up(self, *, account: str, conv: str, gap: Gap) -> Chain:
+        """Return the same, with a verdict of failure where moderation is done and said nothing."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Documented:
@@ -138,10 +141,7 @@ class Context:
 
     async def expire(self, received: Received[TurnTimeout]) -> Yields:
         """Answer a turn that is still in flight at its deadline with the apology."""
-        timeout = received.event
-        outcome = await self._change(
-            timeout, lambda talk, rules: conversation.expire(talk, timeout, rules)
-        )
+        outcome = await self._expired(received.event)
         for item in outcome.step.publish:
             yield item
 
@@ -193,6 +193,16 @@ class Context:
             # A replica of the stream that lags; the event itself proves that the message is there.
             raise BrokerUnavailable("the inbound stream does not show a message we were told of")
         return chain
+
+    async def _expired(self, timeout: TurnTimeout, chain: Chain | None = None) -> Outcome:
+        try:
+            return await self._change(
+                timeout, lambda talk, rules: conversation.expire(talk, timeout, rules, chain)
+            )
+        except Gap as found:
+            gap = found
+        read = await self._inbound.given_up(account=timeout.account, conv=timeout.conv, gap=gap)
+        return await self._expired(timeout, read)
 
     # -- documents --------------------------------------------------------------------------
 
