@@ -7,7 +7,7 @@ import pytest
 from msgspec import structs
 from queqiao_common import bus as bus_module
 from queqiao_common import provision
-from queqiao_common.errors import TransientError
+from queqiao_common.errors import Postponed
 from queqiao_common.events import (
     CompletionRequest,
     Delivery,
@@ -387,7 +387,7 @@ async def test_to_be_forgotten_waits_for_the_messages_before_it():
     await learn(setting, context, 1, "喜欢猫")
     setting.stream.stored |= {2: None, 3: None}
 
-    with pytest.raises(TransientError, match="yet to come"):
+    with pytest.raises(Postponed, match="yet to come"):
         await setting.say(context, 3, "忘记我")
     assert (await setting.notes.get(KEY)).value is not None
     await setting.say(context, 2)

@@ -19,6 +19,7 @@ from queqiao_common.topology import (
 from queqiao_context.document import Conversation, read
 from queqiao_context.notes import Remembered
 from queqiao_context.overload import Overload
+from queqiao_context.postponing import patient
 from queqiao_context.service import Context, Documented
 from queqiao_context.store import InboundStream, waiting_turns
 
@@ -48,11 +49,11 @@ async def main(runtime: Runtime) -> None:
         new_page_id=new_page_id,
         is_overloaded=overload.is_on,
     )
-    runtime.consume(CONTEXT_SCREENED, context.absorb)
-    runtime.consume(CONTEXT_SEGMENTS, context.record)
-    runtime.consume(CONTEXT_DELIVERED, context.settle)
-    runtime.consume(CONTEXT_SUMMARIES, context.summarise)
-    runtime.consume(CONTEXT_TIMEOUTS, context.expire)
+    runtime.consume(CONTEXT_SCREENED, patient(CONTEXT_SCREENED, context.absorb))
+    runtime.consume(CONTEXT_SEGMENTS, patient(CONTEXT_SEGMENTS, context.record))
+    runtime.consume(CONTEXT_DELIVERED, patient(CONTEXT_DELIVERED, context.settle))
+    runtime.consume(CONTEXT_SUMMARIES, patient(CONTEXT_SUMMARIES, context.summarise))
+    runtime.consume(CONTEXT_TIMEOUTS, patient(CONTEXT_TIMEOUTS, context.expire))
     runtime.every(CHECK, context.look_after)
     runtime.every(LOOK, overload.look)
     runtime.mode("overload", overload.is_on)

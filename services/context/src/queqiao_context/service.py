@@ -7,7 +7,7 @@ from typing import Protocol
 
 from msgspec import structs
 from queqiao_common import ids, telemetry
-from queqiao_common.errors import BrokerUnavailable, TransientError
+from queqiao_common.errors import BrokerUnavailable, Postponed
 from queqiao_common.events import (
     DeliveryResult,
     Event,
@@ -98,7 +98,7 @@ class Context:
         """Take in what a user said.
 
         Raises:
-            TransientError: the user is to be forgotten, and earlier messages have yet to come.
+            Postponed: the user is to be forgotten, and earlier messages have yet to come.
         """
         screened = received.event
         outcome = await self._absorbed(screened)
@@ -259,7 +259,7 @@ class Context:
     async def _forget(self, screened: ScreenedMessage, talk: Conversation | None) -> None:
         """Erase the notes, once the conversation knows that there must be none."""
         if talk is None or talk.cursor < screened.sequence:
-            raise TransientError("messages before it have yet to come", after=ORDER)
+            raise Postponed("messages before it have yet to come", after=ORDER)
         if (await self._notes.get(talk.key)).value is not None:
             await self._notes.delete(talk.key)
 
