@@ -45,6 +45,7 @@ from queqiao_context.chain import Chain, Gap
 from queqiao_context.document import Arrival, Conversation
 from queqiao_context.document import read as read_conversation
 from queqiao_context.notes import Remembered
+from queqiao_context.overload import Shed
 from queqiao_context.service import Context, Documented
 from queqiao_egress.attaching import Attachments
 from queqiao_egress.channels.official import traits_of
@@ -182,7 +183,7 @@ class World:
             publish=ProcessBus(self.broker, process).publish_event,
             now_ms=self.now_ms,
             new_page_id=lambda: "page",
-            is_overloaded=lambda: False,
+            shed=lambda: Shed.NOTHING,
         )
         handlers: dict[type[Event], Handler] = {
             ScreenedMessage: context.absorb,

@@ -35,6 +35,7 @@ from queqiao_context import store
 from queqiao_context.chain import Chain, Gap
 from queqiao_context.conversation import VERDICT_MS
 from queqiao_context.document import Arrival
+from queqiao_context.overload import Shed
 from queqiao_context.service import Context, Documented
 from queqiao_context.store import InboundStream
 from queqiao_context.watch import PATIENCE_MS
@@ -81,7 +82,7 @@ class Setting:
     sent: list[Event] = field(default_factory=list)
     now_ms: int = NOW_MS
     config: Config = field(default_factory=Config)
-    is_overloaded: bool = False
+    shed: Shed = Shed.NOTHING
 
     def replica(self) -> Context:
         async def publish(event):
@@ -94,7 +95,7 @@ class Setting:
             publish=publish,
             now_ms=lambda: self.now_ms,
             new_page_id=lambda: PAGE,
-            is_overloaded=lambda: self.is_overloaded,
+            shed=lambda: self.shed,
         )
 
     async def say(self, context: Context, sequence: int, text: str = "问") -> list[Event]:
@@ -427,7 +428,7 @@ async def test_a_page_stands_before_the_delivery_that_links_to_it():
 
 
 async def test_a_new_user_is_turned_away_while_there_are_too_many():
-    setting = Setting(is_overloaded=True)
+    setting = Setting(shed=Shed.NEW)
 
     [notice] = await setting.say(setting.replica(), 1)
 

@@ -55,7 +55,7 @@ async def main(runtime: Runtime) -> None:
         publish=bus.publish_event,
         now_ms=runtime.now_ms,
         new_page_id=new_page_id,
-        is_overloaded=overload.is_on,
+        shed=overload.shed,
     )
     consume(runtime, CONTEXT_SCREENED, context.absorb, burials.message)
     consume(runtime, CONTEXT_SEGMENTS, context.record, burials.piece)
@@ -64,7 +64,8 @@ async def main(runtime: Runtime) -> None:
     consume(runtime, CONTEXT_TIMEOUTS, context.expire, burials.deadline)
     runtime.every(CHECK, context.look_after)
     runtime.every(LOOK, overload.look)
-    runtime.mode("overload", overload.is_on)
+    runtime.mode("overload:repeats", overload.sheds_repeats)
+    runtime.mode("overload", overload.sheds_new)
     await runtime.run()
 
 

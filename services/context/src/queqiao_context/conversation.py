@@ -6,8 +6,9 @@ the document (`outbox`), so that a process which dies after writing it leaves no
 event it was handling comes again, changes nothing, and the outbox is published again under the
 same ids.
 
-What a message asks for is decided in `asking`, what becomes of an answer's pieces in `pieces`, how
-turns open and close in `turns`, who talks to the user in `handover`, what stays in `memory`.
+What a message asks for is decided in `asking`, what too many must do without in `shedding`, what
+becomes of an answer's pieces in `pieces`, how turns open and close in `turns`, who talks to the
+user in `handover`, what stays in `memory`.
 """
 
 from dataclasses import dataclass
@@ -25,12 +26,13 @@ from queqiao_common.events import (
 from queqiao_common.worker import Outgoing
 
 from queqiao_context import handover, memory
-from queqiao_context.asking import MAX_WAITING, asked_for, enqueue, forgets, is_fetch
+from queqiao_context.asking import MAX_WAITING, asked_for, forgets, is_fetch
 from queqiao_context.chain import Chain, Doubt, Gap
 from queqiao_context.document import VERSION, Arrival, Conversation
 from queqiao_context.outbox import gathering_id, gathering_until, news, outbox, turn_id_of
 from queqiao_context.pieces import given_up, with_piece
 from queqiao_context.rules import Rules
+from queqiao_context.shedding import take_in
 from queqiao_context.turns import advance, close, handed_over
 
 GRACE_MS = 5000
@@ -144,7 +146,7 @@ def _take(talk: Conversation, arrival: Arrival, rules: Rules) -> Conversation:
     asked = structs.replace(
         asked, waiting=(waiting,), traceparent=arrival.traceparent, peer=message.peer
     )
-    return enqueue(talk, asked, rules)
+    return take_in(talk, asked, rules)
 
 
 def _moved(talk: Conversation, screened: ScreenedMessage, rules: Rules) -> Conversation:

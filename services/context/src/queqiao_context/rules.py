@@ -16,6 +16,8 @@ from queqiao_common.settings import (
     Rule,
 )
 
+from queqiao_context.overload import Shed
+
 Agents = Literal["none", "each", "once"]
 """How users are given to the platform's agents: not at all, message by message, or once for all."""
 
@@ -54,7 +56,7 @@ class Rules(Struct, frozen=True, kw_only=True):
     media: Media = Media()
     pages: Pages = Pages()
     page_id: str = ""
-    is_overloaded: bool = False
+    shed: Shed = Shed.NOTHING
     facts: tuple[str, ...] | None = None
 
     def persona_of(self, chosen: str) -> tuple[str, Persona]:
@@ -82,7 +84,7 @@ def rules_for(
     now_ms: int,
     epoch: str = "",
     page_id: str = "",
-    is_overloaded: bool = False,
+    shed: Shed = Shed.NOTHING,
 ) -> Rules:
     """Return what there is to know of an account; one that is no longer configured has defaults."""
     account = config.account(account_id)
@@ -97,7 +99,7 @@ def rules_for(
         media=config.media,
         pages=config.pages,
         page_id=page_id,
-        is_overloaded=is_overloaded,
+        shed=shed,
     )
     return shared if account is None else _of_account(shared, account)
 

@@ -27,6 +27,7 @@ from queqiao_context.chain import Chain, Doubt, Gap
 from queqiao_context.conversation import Step
 from queqiao_context.document import Conversation
 from queqiao_context.notes import Remembered
+from queqiao_context.overload import Shed
 from queqiao_context.rules import FactsNeeded, Rules, rules_for
 from queqiao_context.summary import parted
 from queqiao_context.watch import AGAIN_MS, Watch
@@ -81,7 +82,7 @@ class Context:
         publish: Callable[[Event], Awaitable[object]],
         now_ms: Callable[[], int],
         new_page_id: Callable[[], str],
-        is_overloaded: Callable[[], bool],
+        shed: Callable[[], Shed],
     ) -> None:
         self._config = config
         self._conversations = documents.conversations
@@ -91,7 +92,7 @@ class Context:
         self._publish = publish
         self._now_ms = now_ms
         self._new_page_id = new_page_id
-        self._is_overloaded = is_overloaded
+        self._shed = shed
         self._watch = Watch()
 
     async def absorb(self, received: Received[ScreenedMessage]) -> Yields:
@@ -270,7 +271,7 @@ class Context:
             now_ms=self._now_ms(),
             epoch=epoch,
             page_id=self._new_page_id() if self._config.pages.base_url else "",
-            is_overloaded=self._is_overloaded(),
+            shed=self._shed(),
         )
 
 
