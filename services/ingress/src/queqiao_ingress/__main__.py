@@ -40,7 +40,7 @@ async def main(runtime: Runtime) -> None:
     entrance.open(runtime.app)
     open_pages(runtime)
     runtime.follow(OFFERS, ingress.hear, since=REMEMBERED)
-    await runtime.run()
+    await runtime.run(linger=config.ingress.linger)
 
 
 def open_pages(runtime: Runtime) -> None:

@@ -26,7 +26,7 @@ from queqiao_testbed.ports import free_ports
 
 CLIENT_PORT = 4222
 MONITOR_PORT = 8222
-READY_WITHIN = 30.0
+READY_WITHIN = 90.0
 
 CONFIGURATION = """\
 listen: "{host}:{client}"
