@@ -60,9 +60,7 @@ def test_an_apology_that_nobody_saw_excuses_nothing():
 
 def test_each_apology_stands_for_one_delivery_and_not_for_all():
     """One user, two turns that failed, and one apology: the other turn was swallowed."""
-    journal = Journal(
-        accepted={}, apologies=(frozenset({"#u-1#", "#u-2#"}), frozenset({"#u-3#"}))
-    )
+    journal = Journal(accepted={}, apologies=(frozenset({"#u-1#", "#u-2#"}), frozenset({"#u-3#"})))
 
     once = judged([reply("抱歉，没能答上来")], 1, 2, 3, journal=journal)
     twice = judged([reply("没能答上来。没能答上来。")], 1, 2, 3, journal=journal)
