@@ -250,16 +250,17 @@ def find_binary() -> Path:
     return Path(found)
 
 
-def wait_until_ready(monitor_url: str) -> None:
-    """Wait until JetStream has recovered its streams and answers.
+def wait_until_ready(monitor_url: str, *, is_whole: bool = True) -> None:
+    """Wait until JetStream has recovered its streams (all of them, if `is_whole`) and answers.
 
     Raises:
         TimeoutError: it did not within `READY_WITHIN` seconds.
     """
+    query = "" if is_whole else "?js-enabled-only=true"
     deadline = time.monotonic() + READY_WITHIN
     while time.monotonic() < deadline:
         try:
-            if httpx.get(f"{monitor_url}/healthz", timeout=1.0).is_success:
+            if httpx.get(f"{monitor_url}/healthz{query}", timeout=1.0).is_success:
                 return
         except httpx.TransportError:
             pass
