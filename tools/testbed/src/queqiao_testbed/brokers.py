@@ -266,3 +266,12 @@ def wait_until_ready(monitor_url: str, *, is_whole: bool = True) -> None:
             pass
         time.sleep(0.05)
     raise TimeoutError(f"no broker at {monitor_url} after {READY_WITHIN} seconds")
+
+
+def what_ails(monitor_url: str) -> str:
+    """Return what a broker says is wrong with it, or nothing."""
+    try:
+        answer = httpx.get(f"{monitor_url}/healthz", timeout=5.0)
+    except httpx.TransportError as error:
+        return repr(error)
+    return "" if answer.is_success else answer.text

@@ -18,7 +18,7 @@ from queqiao_common.settings import Nats
 
 from queqiao_testbed import journal
 from queqiao_testbed.audit import Entry, Findings, User, audit
-from queqiao_testbed.brokers import ProcessBroker
+from queqiao_testbed.brokers import ProcessBroker, what_ails
 from queqiao_testbed.clocks import Clock, find_library
 from queqiao_testbed.configuration import Options
 from queqiao_testbed.faults import FAULTS, LONG_ONLY, POISON, REPLICAS, Fault
@@ -205,9 +205,21 @@ async def judged(scene: Scene, *, excused_share: float = EXCUSED) -> Report:
         buried=Counter(f"{one.consumer}: {one.reason[:90]}" for one in others),
         accidents=tuple(scene.logs.accidents),
         excused_share=excused_share,
-        troubles=(*scene.troubles, *scene.load.troubles),
+        troubles=(*scene.troubles, *scene.load.troubles, *await _sick_brokers(scene)),
         lag=scene.lag,
     )
+
+
+async def _sick_brokers(scene: Scene) -> list[str]:
+    """Name the brokers that have not recovered from what was done to them.
+
+    One that cannot write a stream any more says so, and goes on only when it is restarted: that is
+    nats-server's, and nothing can be said of the services then.
+    """
+    troubles = await asyncio.gather(
+        *(asyncio.to_thread(what_ails, node.monitor_url) for node in scene.nodes)
+    )
+    return [f"broker {number}: {what}" for number, what in enumerate(troubles) if what]
 
 
 async def patiently(look: Callable[[], Awaitable[T]], is_done: Callable[[T], bool]) -> T:
@@ -245,9 +257,9 @@ async def _all_done(
         found, backlog = seen
         return not (found.lost or found.torn or backlog or final & {*found.unanswered})
 
-    await patiently(look, is_done)
+    seen = await patiently(look, is_done)
     # What was on its way from one consumer to another while they were asked has arrived by now.
-    return await patiently(look, is_done)
+    return await patiently(look, is_done) if is_done(seen) else seen
 
 
 async def _fetch_parked(scene: Scene) -> None:
