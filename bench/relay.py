@@ -41,7 +41,7 @@ async def provision(bus: Bus, *, persistence: str = "default") -> None:
             "max_bytes": 2 * 1024**3,
             "duplicate_window": 900 * 10**9,
             "num_replicas": 1,
-            "compression": "s2",
+            "compression": "none",
             "persist_mode": persistence,
         },
     )
