@@ -5,7 +5,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 import msgspec
-from queqiao_common.bus import Raw
+from queqiao_common.answers import Raw
 from queqiao_common.events import InboundMessage
 from queqiao_common.people import WithPerson, person_key
 
