@@ -27,7 +27,8 @@ async def measure(seconds: float) -> str:
             for service in reversed(SERVICES):
                 started = time.monotonic()
                 for child in system.children[service]:
-                    await asyncio.to_thread(child.stop)
+                    child.terminate()
+                    await asyncio.to_thread(child.wait)
                     child.start()
                     await system.ready()
                 rows.append((service, f"{time.monotonic() - started:.1f}"))

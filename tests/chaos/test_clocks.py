@@ -45,7 +45,7 @@ async def shown(system):
 
 
 async def test_a_replica_whose_clock_is_two_minutes_off_answers_like_the_others(
-    chaos_broker, tmp_path
+    one_broker, tmp_path
 ):
     """What one replica dates (a deadline, a window, a lease), others compare with their time."""
     assert LIBRARY is not None
@@ -58,17 +58,16 @@ async def test_a_replica_whose_clock_is_two_minutes_off_answers_like_the_others(
         },
         own_variables={name: clock.variables for name, clock in clocks.items()},
     )
-    async with running(
-        tmp_path, broker_url=chaos_broker.url, replicas=2, options=options
-    ) as system:
-        for service in SERVICES:
-            for direction, seconds in (("ahead", MINUTES_OFF), ("behind", -MINUTES_OFF)):
-                clocks[f"{service}-0"].set(seconds)
-                await asyncio.sleep(SEEN)
-                asked = await ask(system, f"{service}{direction}")
+    with one_broker(tmp_path) as broker:
+        async with running(tmp_path, broker_url=broker.url, replicas=2, options=options) as system:
+            for service in SERVICES:
+                for direction, seconds in (("ahead", MINUTES_OFF), ("behind", -MINUTES_OFF)):
+                    clocks[f"{service}-0"].set(seconds)
+                    await asyncio.sleep(SEEN)
+                    asked = await ask(system, f"{service}{direction}")
 
-                async def answered(asked=asked):
-                    return asked <= await shown(system)
+                    async def answered(asked=asked):
+                        return asked <= await shown(system)
 
-                await eventually(answered, within=40.0, every=0.5)
-                clocks[f"{service}-0"].set(0.0)
+                    await eventually(answered, within=90.0, every=0.5)
+                    clocks[f"{service}-0"].set(0.0)

@@ -1,6 +1,7 @@
 """A broker that has no room: users are asked for patience, and nothing accepted is lost."""
 
 import asyncio
+import contextlib
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,8 +9,7 @@ from pathlib import Path
 import pytest
 from queqiao_common import provision
 from queqiao_common.testing import eventually
-from queqiao_testbed.brokers import ProcessBroker, started
-from queqiao_testbed.chaos import settled, staged, usual_options, without_backlog
+from queqiao_testbed.chaos import decided, judged, staged, usual_options
 
 pytestmark = pytest.mark.chaos
 
@@ -33,63 +33,64 @@ async def turned_away(scene):
 
 
 async def test_a_full_stream_is_answered_with_the_busy_text_and_recovers(
-    chaos_broker, seed, tmp_path
+    one_broker, seed, tmp_path
 ):
     """`discard: new`: the newest is refused, aloud, rather than the oldest dropped in silence."""
-    options = usual_options(stream_bytes=TINY)
-    async with staged(tmp_path, [chaos_broker], seed=seed, options=options) as scene:
-        async with scene.supervised():
-            asking = asyncio.create_task(scene.load.run(messages=900, seconds=30.0))
-            await eventually(lambda: told_busy(scene), within=40.0, every=0.5)
-            await provision.apply(scene.bus, scale=1.0)  # the operator makes room
-            await asking
-            findings = await settled(scene)
-        left = await without_backlog(scene)
 
-    assert findings.is_clean, findings
-    assert findings.excused
-    assert not left
+    async def run(folder):
+        options = usual_options(stream_bytes=TINY)
+        with one_broker(folder) as broker:
+            async with staged(folder, [broker], seed=seed, options=options) as scene:
+                async with scene.supervised():
+                    asking = asyncio.create_task(scene.load.run(messages=900, seconds=30.0))
+                    await eventually(lambda: told_busy(scene), within=90.0, every=0.5)
+                    await provision.apply(scene.bus, scale=1.0)  # the operator makes room
+                    await asking
+                    return await judged(scene, excused_share=1.0)
+
+    report = await decided(tmp_path, run)
+
+    assert not report.inconclusive, f"the test bed failed twice: {report.inconclusive}"
+    assert not report.problems, f"QUEQIAO_CHAOS_SEED={seed}: {report.problems}"
+    assert report.findings.excused
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+@contextlib.contextmanager
+def small_disk(folder: Path) -> Iterator[Path]:
     """A file system of 64 MB; only a superuser may have one."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={ROOM}", "tmpfs", str(folder)]
+    disk = folder / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={ROOM}", "tmpfs", str(disk)]
     if subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("mounting a small file system is not permitted here")
     try:
-        yield folder
+        yield disk
     finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
-@pytest.fixture
-def broker_on_small_disk(small_disk: Path) -> Iterator[ProcessBroker]:
-    yield from started(ProcessBroker(small_disk))
-
-
-async def test_a_full_disk_loses_nothing_that_was_accepted(
-    broker_on_small_disk, small_disk, seed, tmp_path
-):
+async def test_a_full_disk_loses_nothing_that_was_accepted(one_broker, seed, tmp_path):
     """The broker then stops JetStream; with room again, and restarted, it goes on."""
-    options = usual_options(stream_bytes=SMALL)
-    async with staged(tmp_path, [broker_on_small_disk], seed=seed, options=options) as scene:
-        async with scene.supervised():
-            asking = asyncio.create_task(scene.load.run(messages=300, seconds=20.0))
-            await asyncio.sleep(5.0)
-            filler = fill(small_disk)
-            await asyncio.sleep(6.0)
-            assert await turned_away(scene)
-            filler.unlink()
-            await asyncio.to_thread(broker_on_small_disk.restart)
-            await asking
-            findings = await settled(scene)
-        left = await without_backlog(scene)
 
-    assert findings.is_clean, findings
-    assert not left
+    async def run(folder):
+        options = usual_options(stream_bytes=SMALL)
+        with small_disk(folder) as disk, one_broker(disk) as broker:
+            async with staged(folder, [broker], seed=seed, options=options) as scene:
+                async with scene.supervised():
+                    asking = asyncio.create_task(scene.load.run(messages=300, seconds=20.0))
+                    await asyncio.sleep(5.0)
+                    with scene.happening("broker: full disk", "broker", doubts=True, ends=True):
+                        filler = fill(disk)
+                        await eventually(lambda: turned_away(scene), within=60.0, every=0.5)
+                        filler.unlink()
+                        await asyncio.to_thread(broker.restart)
+                    await asking
+                    return await judged(scene, excused_share=1.0)
+
+    report = await decided(tmp_path, run)
+
+    assert not report.inconclusive, f"the test bed failed twice: {report.inconclusive}"
+    assert not report.problems, f"QUEQIAO_CHAOS_SEED={seed}: {report.problems}"
 
 
 def fill(folder: Path) -> Path:

@@ -47,6 +47,7 @@ from queqiao_context.chain import Chain, Gap
 from queqiao_context.document import Arrival, Conversation
 from queqiao_context.document import read as read_conversation
 from queqiao_context.notes import Remembered
+from queqiao_context.overload import Shed
 from queqiao_context.service import Context, Documented
 from queqiao_egress.attaching import Attachments
 from queqiao_egress.channels.official import traits_of
@@ -187,7 +188,7 @@ class World:
             publish=ProcessBus(self.broker, process).publish_event,
             now_ms=self.now_ms,
             new_page_id=lambda: "page",
-            is_overloaded=lambda: False,
+            shed=lambda: Shed.NOTHING,
         )
         handlers: dict[type[Event], Handler] = {
             ScreenedMessage: context.absorb,
@@ -264,7 +265,7 @@ class World:
     async def _screen(self, received: Received[InboundMessage]) -> AsyncIterator[Event]:
         message = received.event
         yield ScreenedMessage(
-            id=f"scr:{message.id}",
+            id=f"scr:{message.id}:{received.sequence}",
             account=message.account,
             conv=message.conv,
             sequence=received.sequence,
@@ -449,3 +450,7 @@ class Order:
             if isinstance(one.event, ScreenedMessage) and one.event.sequence in sequences
         )
         return Chain(gap.after, gap.upto, sequences, verdicts if len(sequences) > 1 else ())
+
+    async def given_up(self, *, account: str, conv: str, gap: Gap) -> Chain:
+        """Moderation always speaks here, if late."""
+        return await self.chain(account=account, conv=conv, gap=gap)

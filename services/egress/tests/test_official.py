@@ -12,6 +12,7 @@ from queqiao_egress.channels.building import Builder, open_http
 from queqiao_simulator.app import create_app
 from queqiao_simulator.server import serving
 from queqiao_simulator.settings import AccountSettings, Settings
+from queqiao_wechat.errcodes import ERRCODES, Action
 
 SEND = "/cgi-bin/message/custom/send"
 TOKEN = "/cgi-bin/stable_token"
@@ -107,17 +108,55 @@ async def test_a_revoked_token_is_renewed_once_and_the_message_shown_once(platfo
     assert (await platform.calls())[TOKEN] == 2
 
 
+ONCE = "桥" * 400 + "\n\n" + "鹊" * 200
+"""Fits one message; two thirds of its bytes fit what a message is shortened to."""
+RETRIED = {Action.RETRY, Action.WAIT_MINUTE}
+PARKED = {Action.WAIT_DAY}
+SAID_BY_OPERATORS = {Action.CONFIG, Action.BUG, Action.WAIT_DAY}
+SPENT = 45047
+
+
+async def tried(platform, openid, **fields):
+    """Return what a delivery came to, or why it has to be tried again."""
+    try:
+        return await platform.deliver(openid, ONCE, **fields)
+    except TransientError as error:
+        return error
+
+
 @pytest.mark.parametrize(
-    ("errcode", "status"), [(45015, "failed"), (48002, "failed"), (45047, "parked")]
+    "code", sorted(ERRCODES.values(), key=lambda one: one.code), ids=lambda one: str(one.code)
 )
-async def test_a_refusal_is_taken_for_what_it_is(platform, errcode, status):
+async def test_every_number_of_wechats_is_taken_for_what_it_is(platform, code, caplog):
+    """What the user gets, whether WeChat is asked again, and whether an operator is told."""
     openid = await platform.say()
-    await platform.faults(kind="errcode", errcode=errcode, path=SEND)
+    process = platform.world.another("one")
+    await platform.faults(kind="errcode", errcode=code.code, path=SEND)
 
-    result = await platform.deliver(openid)
+    result = await tried(platform, openid, process=process)
+    if was_postponed := isinstance(result, TransientError):
+        assert result.after
+        platform.world.now_ms += int(result.after * 1000)
+        result = await tried(platform, openid, process=process, attempt=2)
 
-    assert (result.status, result.errcode) == (status, errcode)
-    assert await platform.shown() == []
+    shown = "".join(text for text, _ in await platform.shown())
+    calls = (await platform.calls())[SEND]
+    assert was_postponed == (code.action in RETRIED)
+    match code.action:
+        case Action.RETRY | Action.WAIT_MINUTE | Action.REFRESH_TOKEN:
+            assert (result.status, shown, calls) == ("delivered", ONCE, 2)
+        case Action.SHORTEN:
+            assert result.status == "delivered"
+            assert (shown, calls) == (ONCE.replace("\n\n", ""), 3)
+        case Action.OK | Action.IGNORE:
+            assert (result.status, calls) == ("delivered", 1)
+        case Action.DROP | Action.CONFIG | Action.BUG | Action.WAIT_DAY:
+            is_kept = code.action in PARKED or code.code == SPENT
+            assert result.status == ("parked" if is_kept else "failed")
+            assert (shown, calls) == ("", 1)
+    renewals = (await platform.calls())[TOKEN] - 1
+    assert (renewals > 0) == (code.action is Action.REFRESH_TOKEN)
+    assert ("wechat.refused" in caplog.messages) == (code.action in SAID_BY_OPERATORS)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,7 @@
-"""Any replica may be killed: nothing acknowledged is lost, nothing doubled."""
+"""Any replica may be killed: nothing acknowledged is lost, nothing doubled.
+
+(Planned restarts: `test_stops.py`.)
+"""
 
 import asyncio
 import os
@@ -69,21 +72,3 @@ async def test_a_killed_broker_loses_nothing(own_broker, tmp_path):
     assert not result.lost, str(result)
     assert not result.doubled, str(result)
     assert not result.crossed, str(result)
-
-
-@pytest.mark.slow
-async def test_a_rolling_restart_of_everything_loses_nothing(own_broker, tmp_path):
-    """Planned restarts cost nothing at all."""
-    options = Options(settings={"moderation": {"messages_per_minute": 0}})
-    async with running(tmp_path, broker_url=own_broker.url, replicas=2, options=options) as system:
-        asking = asyncio.create_task(keep_asking(system, "active", seconds=25, rate=RATE))
-        for service in SERVICES:
-            for number in range(2):
-                child = system.replica(service, number)
-                child.terminate()
-                assert await asyncio.to_thread(child.wait) == 0
-                child.start()
-                await system.ready()
-        result = await settled(system, "active", await asking)
-
-    assert result.clean, str(result)

@@ -45,7 +45,7 @@ def test_a_question_that_wechat_itself_gave_up_is_refused_not_lost():
 
 
 def test_an_apology_stands_for_the_questions_it_names_and_no_others():
-    journal = Journal(accepted={}, excused=frozenset({"#u-1#"}))
+    journal = Journal(accepted={}, apologies=(frozenset({"#u-1#"}),))
 
     found = judged([reply("抱歉，没能答上来")], 1, 2, journal=journal)
 
@@ -53,9 +53,41 @@ def test_an_apology_stands_for_the_questions_it_names_and_no_others():
 
 
 def test_an_apology_that_nobody_saw_excuses_nothing():
-    journal = Journal(accepted={}, excused=frozenset({"#u-1#"}))
+    journal = Journal(accepted={}, apologies=(frozenset({"#u-1#"}),))
 
     assert judged([], 1, journal=journal).lost == ("#u-1#",)
+
+
+def test_each_apology_stands_for_one_delivery_and_not_for_all():
+    """One user, two turns that failed, and one apology: the other turn was swallowed."""
+    journal = Journal(accepted={}, apologies=(frozenset({"#u-1#", "#u-2#"}), frozenset({"#u-3#"})))
+
+    once = judged([reply("抱歉，没能答上来")], 1, 2, 3, journal=journal)
+    twice = judged([reply("没能答上来。没能答上来。")], 1, 2, 3, journal=journal)
+
+    assert (once.excused, once.lost) == (2, ("#u-3#",))
+    assert (twice.excused, twice.lost) == (3, ())
+
+
+def test_an_apology_in_answer_to_a_question_stands_for_it():
+    """It was never a delivery: the door itself asked for patience."""
+    found = judged([reply("没能答上来", in_reply_to="2")], 1, 2)
+
+    assert (found.excused, found.lost) == (1, ("#u-1#",))
+
+
+def test_what_was_not_answered_is_named_whatever_excuses_it():
+    journal = Journal(accepted={}, apologies=(frozenset({"#u-1#"}),))
+
+    assert judged([reply("没能答上来")], 1, journal=journal).unanswered == ("#u-1#",)
+
+
+def test_a_cut_answer_is_not_torn_but_all_others_of_that_user_may_be():
+    cut = reply(answer(1, more="\n第2段。（后面的没有发完）"))
+    torn = reply(answer(2, more="\n第2段。"))
+
+    assert judged([cut], 1, paragraphs=3).is_clean
+    assert judged([cut, torn], 1, 2, paragraphs=3).torn == ("#u-2#",)
 
 
 def test_a_repeat_is_forgiven_as_often_as_egress_was_in_doubt():

@@ -5,7 +5,9 @@ from hypothesis import strategies as st
 from queqiao_testbed.schedule import AT_ONCE, Kind, draw, parts
 
 KINDS = {
-    "kill": Kind(targets=("llm-0", "llm-1", "egress-0", "egress-1"), shortest=0.0, longest=2.0),
+    "kill": Kind(
+        targets=("llm-0", "llm-1", "egress-0", "egress-1"), shortest=0.0, longest=2.0, rest=6.0
+    ),
     "restart": Kind(targets=("llm", "egress"), shortest=2.0, longest=4.0),
     "broker": Kind(targets=("broker",), shortest=1.0, longest=6.0),
 }
@@ -29,6 +31,16 @@ def test_nothing_is_struck_by_two_faults_at_once(seed):
         beside = [other for other in plan[:number] if other.end > one.at]
         assert all(not parts(one.target, 2) & parts(other.target, 2) for other in beside)
         assert len(beside) <= AT_ONCE
+
+
+@given(seed=seeds)
+def test_what_was_killed_is_left_alone_until_it_has_started(seed):
+    """Else the next fault strikes a process that is not there, and tests nothing."""
+    plan = draw(KINDS, seed=seed, count=20, seconds=60.0)
+
+    for number, one in enumerate(plan):
+        before = [other for other in plan[:number] if other.end + other.rest > one.at]
+        assert all(not parts(one.target, 2) & parts(other.target, 2) for other in before)
 
 
 @given(seed=seeds, rounds=st.integers(1, 5))

@@ -7,7 +7,10 @@ import logging
 import math
 import signal
 import sys
+import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -38,14 +41,26 @@ log = logging.getLogger(__name__)
 E = TypeVar("E", bound=Event)
 T = TypeVar("T", bound=Struct)
 
+STARTING = 30.0
+"""Seconds that a broker that is away, or has no leader yet, is waited for at the start."""
+TRY_AGAIN = 1.0
+HTTP_DRAIN = 6
+"""Seconds that open HTTP requests may take: longer than a callback is ever held."""
+PULLS = 5.0
+"""Seconds until the last request for events has ended."""
 DRAIN = 20.0
 """Seconds that work in hand may take after SIGTERM; the rest is redelivered to other replicas."""
+FOLLOWERS = 2.0
+FLUSH = 3.0
+"""Seconds in which the broker has to have heard our last words."""
+SPANS = 5.0
+"""Seconds that the last spans may take to reach their collector."""
+STOP_WITHIN = HTTP_DRAIN + 1 + PULLS + DRAIN + FOLLOWERS + FLUSH + SPANS
+"""Seconds within which a process has ended, after the time for which its door stays open."""
 RESTORE = 2.0
 """Seconds between two applications of the topology while something of it is missing."""
 COMPLAIN = 30.0
 """Seconds between two log lines that somebody else should apply it."""
-HTTP_DRAIN = 6
-"""Seconds that open HTTP requests may take: longer than a callback is ever held."""
 
 
 class Runtime:
@@ -66,6 +81,8 @@ class Runtime:
         )
         self.serves: ASGIApp = self.app  # what the port serves: whoever goes before `app`, or it
         self.stopping = stopping  # also set when the connection is closed for good
+        self._is_planned = False
+        self._hurry = asyncio.Event()
         self._workers: dict[str, Worker[Any]] = {}
         self._chores: list[tuple[float, Callable[[], Awaitable[None]]]] = []
         self._followers: list[Follower] = []
@@ -164,11 +181,23 @@ class Runtime:
         self._modes[name] = is_on
         telemetry.DEGRADED.labels(name).set_function(lambda: float(is_on()))
 
-    async def run(self) -> None:
+    def stop(self, *, planned: bool = False) -> None:
+        """Stop; where that is `planned`, somebody else goes on, and has to be let know.
+
+        Whoever says it twice does not want to wait for that.
+        """
+        if self.stopping.is_set() or not planned:
+            self._hurry.set()
+        self._is_planned = planned
+        self.stopping.set()
+
+    async def run(self, *, linger: float = 0.0) -> None:
         """Work until the process is told to stop, then finish what is in hand.
 
-        First the door is closed and open requests are answered, then pulling stops, then the events
-        in hand are finished (at most 20 s).
+        A planned stop begins with `linger` seconds in which all goes on, but `/readyz` says
+        "stopping": whoever sends requests goes elsewhere before any is refused. Then the door is
+        closed and open requests are answered, then pulling stops, then the events in hand are
+        finished (at most 20 s).
         """
         server = _server(self.serves, _port(self.service))
         self._bury_what_is_given_up()
@@ -182,6 +211,8 @@ class Runtime:
         await asyncio.wait([serving, stopping, *pulls], return_when=asyncio.FIRST_COMPLETED)
         crashed = [task for task in (serving, *pulls) if task.done()]
         log.info("service.stopping")
+        if self._is_planned and not crashed:
+            await self._see_off(server, linger)
         server.should_exit = True
         await asyncio.wait([serving], timeout=HTTP_DRAIN + 1)
         for chore in chores:
@@ -189,16 +220,24 @@ class Runtime:
         for worker in workers:
             worker.stop()
         if pulls:
-            await asyncio.wait(pulls, timeout=5)
+            await asyncio.wait(pulls, timeout=PULLS)
         drained = await asyncio.gather(*(worker.drain(DRAIN) for worker in workers))
         for follower in self._followers:
             follower.stop()
         if follows:
-            await asyncio.wait(follows, timeout=2)
+            await asyncio.wait(follows, timeout=FOLLOWERS)
         stopping.cancel()
         log.info("service.stopped", extra={"drained": all(drained)})
         for task in crashed:
             task.result()
+
+    async def _see_off(self, server: uvicorn.Server, linger: float) -> None:
+        """Answer as before, but end each connection with its next answer."""
+        server.config.encoded_headers.append((b"connection", b"close"))
+        server.server_state.default_headers = server.config.encoded_headers
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(linger):
+                await self._hurry.wait()
 
     def _bury_what_is_given_up(self) -> None:
         undertaker = Undertaker(self.bus, dict(self._workers))
@@ -306,15 +345,30 @@ async def open_runtime(service: str, config: Config) -> AsyncIterator[Runtime]:
     runtime = Runtime(service, config, bus, stopping=closed)
     try:
         if config.nats.apply_topology:
-            await apply_topology(bus, config)
+            await _apply_patiently(bus, config)
         await runtime.ask_the_time()
         yield runtime
     finally:
-        await bus.close()
+        await bus.close(flush=FLUSH)
+
+
+async def _apply_patiently(bus: Bus, config: Config) -> None:
+    """Apply the topology, to a broker that may be away or without a leader for a moment."""
+    stop = time.monotonic() + STARTING
+    while True:
+        try:
+            await apply_topology(bus, config)
+        except TransientError as error:
+            if time.monotonic() >= stop:
+                raise
+            log.warning("topology.unreachable", extra={"error": str(error)})
+            await asyncio.sleep(TRY_AGAIN)
+        else:
+            return
 
 
 def run(service: str, main: Callable[[Runtime], Awaitable[None]]) -> None:
-    """Run a service until SIGTERM or SIGINT: the whole of a `__main__`.
+    """Run a service until SIGTERM (planned) or SIGINT (at once): the whole of a `__main__`.
 
     A wrong configuration ends the process with exit code 2 and every problem on a line of its own;
     an unreachable broker with exit code 1 and one line.
@@ -335,7 +389,10 @@ def run(service: str, main: Callable[[Runtime], Awaitable[None]]) -> None:
         log.error("service.failed", extra={"error": str(error)})
         sys.exit(1)
     finally:
-        provider.shutdown()
+        # By itself it would wait 30 s for a collector that does not answer.
+        ending = threading.Thread(target=provider.shutdown, daemon=True)
+        ending.start()
+        ending.join(SPANS)
 
 
 def _spare_the_collector() -> None:
@@ -358,6 +415,6 @@ def print_problems(error: SettingsError) -> None:
 async def _main(service: str, config: Config, main: Callable[[Runtime], Awaitable[None]]) -> None:
     async with open_runtime(service, config) as runtime:
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, runtime.stopping.set)
+        loop.add_signal_handler(signal.SIGTERM, partial(runtime.stop, planned=True))
+        loop.add_signal_handler(signal.SIGINT, runtime.stop)
         await main(runtime)

@@ -57,7 +57,7 @@ def screened(message: InboundMessage | None = None, **fields: Any) -> ScreenedMe
     """Build the verdict on a message."""
     message = message or inbound()
     defaults: dict[str, Any] = {
-        "id": f"scr:{message.id}",
+        "id": f"scr:{message.id}:{fields.get('sequence', 1)}",
         "account": message.account,
         "conv": message.conv,
         "sequence": 1,

@@ -16,6 +16,8 @@ from queqiao_common.settings import (
     Rule,
 )
 
+from queqiao_context.overload import Shed
+
 Agents = Literal["none", "each", "once"]
 """How users are given to the platform's agents: not at all, message by message, or once for all."""
 
@@ -54,7 +56,7 @@ class Rules(Struct, frozen=True, kw_only=True):
     media: Media = Media()
     pages: Pages = Pages()
     page_id: str = ""
-    is_overloaded: bool = False
+    shed: Shed = Shed.NOTHING
     facts: tuple[str, ...] | None = None
 
     def persona_of(self, chosen: str) -> tuple[str, Persona]:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from msgspec import structs
 from queqiao_common import ids, telemetry
-from queqiao_common.errors import BrokerUnavailable, TransientError
+from queqiao_common.errors import BrokerUnavailable, Postponed
 from queqiao_common.events import (
     DeliveryResult,
     Event,
@@ -29,6 +29,7 @@ from queqiao_context.chain import Chain, Doubt, Gap
 from queqiao_context.conversation import Step
 from queqiao_context.document import Conversation
 from queqiao_context.notes import Remembered
+from queqiao_context.overload import Shed
 from queqiao_context.rules import FactsNeeded, Rules, rules_for
 from queqiao_context.summary import parted
 from queqiao_context.watch import AGAIN_MS, Watch
@@ -49,6 +50,9 @@ class Inbound(Protocol):
 
     async def chain(self, *, account: str, conv: str, gap: Gap) -> Chain:
         """Return the conversation's messages in a gap."""
+
+    async def given_up(self, *, account: str, conv: str, gap: Gap) -> Chain:
+        """Return the same, with a verdict of failure where moderation is done and said nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +86,7 @@ class Context:
         publish: Callable[[Event], Awaitable[object]],
         now_ms: Callable[[], int],
         new_page_id: Callable[[], str],
-        is_overloaded: Callable[[], bool],
+        shed: Callable[[], Shed],
     ) -> None:
         self._config = config
         self._lasting = cache(partial(rules_for, config))
@@ -94,14 +98,14 @@ class Context:
         self._publish = publish
         self._now_ms = now_ms
         self._new_page_id = new_page_id
-        self._is_overloaded = is_overloaded
+        self._shed = shed
         self._watch = Watch()
 
     async def absorb(self, received: Received[ScreenedMessage]) -> Yields:
         """Take in what a user said.
 
         Raises:
-            TransientError: the user is to be forgotten, and earlier messages have yet to come.
+            Postponed: the user is to be forgotten, and earlier messages have yet to come.
         """
         screened = received.event
         outcome = await self._absorbed(screened)
@@ -144,10 +148,7 @@ class Context:
 
     async def expire(self, received: Received[TurnTimeout]) -> Yields:
         """Answer a turn that is still in flight at its deadline with the apology."""
-        timeout = received.event
-        outcome = await self._change(
-            timeout, lambda talk, rules: conversation.expire(talk, timeout, rules)
-        )
+        outcome = await self._expired(received.event)
         for item in outcome.step.publish:
             yield item
 
@@ -199,6 +200,16 @@ class Context:
             # A replica of the stream that lags; the event itself proves that the message is there.
             raise BrokerUnavailable("the inbound stream does not show a message we were told of")
         return chain
+
+    async def _expired(self, timeout: TurnTimeout, chain: Chain | None = None) -> Outcome:
+        try:
+            return await self._change(
+                timeout, lambda talk, rules: conversation.expire(talk, timeout, rules, chain)
+            )
+        except Gap as found:
+            gap = found
+        read = await self._inbound.given_up(account=timeout.account, conv=timeout.conv, gap=gap)
+        return await self._expired(timeout, read)
 
     # -- documents --------------------------------------------------------------------------
 
@@ -268,7 +279,7 @@ class Context:
     async def _forget(self, screened: ScreenedMessage, talk: Conversation | None) -> None:
         """Erase the notes, once the conversation knows that there must be none."""
         if talk is None or talk.cursor < screened.sequence:
-            raise TransientError("messages before it have yet to come", after=ORDER)
+            raise Postponed("messages before it have yet to come", after=ORDER)
         if (await self._notes.get(talk.key)).value is not None:
             await self._notes.delete(talk.key)
 
@@ -278,7 +289,7 @@ class Context:
             now_ms=self._now_ms(),
             epoch=epoch,
             page_id=self._new_page_id() if self._config.pages.base_url else "",
-            is_overloaded=self._is_overloaded(),
+            shed=self._shed(),
         )
 
 

@@ -121,7 +121,7 @@ def _done(wanted: MediaWanted, media: tuple[Media, ...]) -> Event:
     if any(one.kind == "voice" and one.key for one in media):
         message = structs.replace(wanted.message, media=media)
         return MediaFetched(
-            id=f"fetched:{wanted.message.id}",
+            id=f"fetched:{wanted.message.id}:{wanted.sequence}",
             account=wanted.account,
             conv=wanted.conv,
             sequence=wanted.sequence,
@@ -132,7 +132,7 @@ def _done(wanted: MediaWanted, media: tuple[Media, ...]) -> Event:
 
 def _ready(wanted: MediaWanted, media: tuple[Media, ...]) -> MediaReady:
     return MediaReady(
-        id=f"ready:{wanted.message.id}",
+        id=f"ready:{wanted.message.id}:{wanted.sequence}",
         account=wanted.account,
         conv=wanted.conv,
         sequence=wanted.sequence,

@@ -44,7 +44,7 @@ async def main(runtime: Runtime) -> None:
     open_pages(runtime)
     runtime.follow(OFFERS, ingress.hear, since=REMEMBERED)
     runtime.follow_bucket(PEOPLE, people.hear, since=config.handover.timeout)
-    await runtime.run()
+    await runtime.run(linger=config.ingress.linger)
 
 
 def open_pages(runtime: Runtime) -> None:

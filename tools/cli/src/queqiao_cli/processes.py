@@ -35,7 +35,7 @@ class Patience:
     """How long the runner waits, in seconds."""
 
     ready: float = 60.0
-    stop: float = 40.0  # a service may take 34 s: requests 7, pulls 5, events 20, followers 2
+    stop: float = 45.0  # beyond `queqiao_common.runtime.STOP_WITHIN`
     restart: float = 0.5  # doubled with every quick end
 
 
@@ -98,6 +98,7 @@ class Child:
         self._patience = patience
         self._running: asyncio.subprocess.Process | None = None
         self._stopping = asyncio.Event()
+        self._is_ready = False
         self._tail: deque[str] = deque(maxlen=TAIL)
 
     async def keep_running(self) -> None:
@@ -110,6 +111,7 @@ class Child:
         while not self._stopping.is_set():
             began = time.monotonic()
             code = await self._run_once()
+            self._is_ready = False
             if self._stopping.is_set():
                 return
             quick_ends = quick_ends + 1 if time.monotonic() - began < INSTANT else 0
@@ -134,11 +136,16 @@ class Child:
             if time.monotonic() > stop:
                 raise RunError(self._obituary(f"was not ready within {self._patience.ready:g} s"))
             await asyncio.sleep(POLL)
+        self._is_ready = True
 
     def stop(self) -> None:
-        """Ask the process to end, and start it no more."""
+        """Ask the process to end, and start it no more.
+
+        All end together, so none has to let others know first: that is what SIGINT says to a
+        service. To a process that does not listen yet it would be a traceback.
+        """
         self._stopping.set()
-        self._signal(signal.SIGTERM)
+        self._signal(signal.SIGINT if self._is_ready else signal.SIGTERM)
 
     def kill(self) -> None:
         """End the process and whatever it has started."""

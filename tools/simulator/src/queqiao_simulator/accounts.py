@@ -119,11 +119,14 @@ class Account:
     def callbacks_in_turn(self) -> Iterator[str]:
         """The replicas, round and round; each push begins one further than the last.
 
-        A delivery that failed goes on to another replica, whatever other pushes do meanwhile.
+        A delivery that failed goes on to another replica, whatever other pushes do meanwhile; one
+        that is no longer a callback gets no further delivery.
         """
         self._turn += 1
-        first = self._turn % max(len(self.callbacks), 1)
-        return itertools.cycle(self.callbacks[first:] + self.callbacks[:first])
+        for turn in itertools.count(self._turn):
+            if not (callbacks := self.callbacks):
+                return
+            yield callbacks[turn % len(callbacks)]
 
 
 def id_of(settings: AccountSettings, user: str) -> str:

@@ -37,16 +37,21 @@ class Question:
 class Journal:
     """What the streams say: who was accepted when, what was apologised for, what was in doubt.
 
-    `accepted` is the place of each mark's message in its stream; `excused` are the marks that an
-    apology (or the request for patience) stands for; `doubts` are parts that an egress replica had
-    to repeat without knowing whether WeChat had shown them, by user; `redelivered` are the messages
-    (by WeChat's id) that WeChat had to deliver again.
+    `accepted` is the place of each mark's message in its stream; `apologies` are the marks that
+    each delivered apology (or request for patience) stands for; `doubts` are parts that an egress
+    replica had to repeat without knowing whether WeChat had shown them, by user; `redelivered` are
+    the messages (by WeChat's id) that WeChat had to deliver again.
     """
 
     accepted: Mapping[str, int]
-    excused: frozenset[str] = frozenset()
+    apologies: tuple[frozenset[str], ...] = ()
     doubts: Mapping[User, int] = field(default_factory=dict)
     redelivered: frozenset[str] = frozenset()
+
+    @property
+    def excused(self) -> frozenset[str]:
+        """Every mark that some apology stands for."""
+        return frozenset().union(*self.apologies)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +63,7 @@ class Findings:
     refused: int = 0  # never acknowledged: WeChat itself told the user
     excused: int = 0
     apologies: int = 0
+    unanswered: tuple[str, ...] = ()  # refused, excused or lost
     lost: tuple[str, ...] = ()
     torn: tuple[str, ...] = ()  # a part of the answer is missing
     doubled: tuple[str, ...] = ()  # beyond the parts that were in doubt
@@ -75,6 +81,7 @@ class Findings:
             refused=self.refused + other.refused,
             excused=self.excused + other.excused,
             apologies=self.apologies + other.apologies,
+            unanswered=self.unanswered + other.unanswered,
             lost=self.lost + other.lost,
             torn=self.torn + other.torn,
             doubled=self.doubled + other.doubled,
@@ -98,7 +105,8 @@ class Shown:
     """The answers that one user saw, by their heads: the marks that each begins with.
 
     `tails` are the paragraphs between a head and the next one; `paragraphs` are all of them, and
-    `again` those that came with a repeated head. `loose` are the messages without any head.
+    `again` those that came with a repeated head. `loose` are the messages without any head, and
+    `cut` the heads whose answer was ended by a word that the quota did not allow the rest.
     """
 
     order: list[str] = field(default_factory=list)
@@ -108,6 +116,7 @@ class Shown:
     paragraphs: Counter[int] = field(default_factory=Counter)
     again: Counter[int] = field(default_factory=Counter)
     loose: list[Counter[int]] = field(default_factory=list)
+    cut: set[tuple[str, ...]] = field(default_factory=set)
 
 
 def audit(
@@ -141,10 +150,10 @@ def audit_user(
     known = {question.mark: question for question in questions}
     missing = [one for one in questions if one.mark not in shown.order]
     given_up = {entry["in_reply_to"] for entry in entries if entry["who"] == "platform"}
-    told = {entry["in_reply_to"] for entry in replies if _says(entry, sorry)}
     refused = [one for one in missing if one.msgid in given_up]
-    excused = [one for one in missing if one.msgid in told or one.mark in journal.excused]
-    apologies = sum(_says(entry, sorry) for entry in replies)
+    apologies = sum(_count(entry, sorry) for entry in replies)
+    owed = [one for one in missing if one not in refused]
+    lost = _unexcused(owed, replies, journal, sorry=sorry)
     doubts = journal.doubts.get(user, 0)
     parts = _parts(shown, known, journal)
     longest, slowest = _slowest(questions, entries) if user[0] != "sub" else (0.0, "")
@@ -152,12 +161,11 @@ def audit_user(
         questions=len(questions),
         answered=len(questions) - len(missing),
         refused=len(refused),
-        excused=len(excused),
+        excused=len(owed) - len(lost),
         apologies=apologies,
-        lost=tuple(
-            one.mark for one in missing if one not in refused and not (one in excused and apologies)
-        ),
-        torn=() if _is_cut(replies) else parts.missing,
+        unanswered=tuple(one.mark for one in missing),
+        lost=lost,
+        torn=parts.missing,
         doubled=tuple((shown.repeats + parts.repeats)[doubts:]),
         doubted=min(doubts, len(shown.repeats + parts.repeats)),
         swapped=tuple(_swapped(shown.order, known, journal)),
@@ -166,6 +174,31 @@ def audit_user(
         longest=longest,
         slowest=slowest,
     )
+
+
+def _unexcused(
+    owed: Sequence[Question],
+    replies: Sequence[Entry],
+    journal: Journal,
+    *,
+    sorry: Sequence[str],
+) -> tuple[str, ...]:
+    """Return the marks that no apology stands for, of those without an answer.
+
+    An apology that answers a question's own request stands for it, and for what it names besides;
+    every other has to have been seen: each that the user saw stands for one that was delivered.
+    """
+    told = {entry["in_reply_to"] for entry in replies if _count(entry, sorry)}
+    excused = {one.mark for one in owed if one.msgid in told}
+    seen = sum(_count(entry, sorry) for entry in replies) - len(excused)
+    marks = {one.mark for one in owed}
+    for apology in journal.apologies:
+        if apology & excused:
+            excused |= apology & marks
+        elif apology & marks and seen > 0:
+            seen -= 1
+            excused |= apology & marks
+    return tuple(one.mark for one in owed if one.mark not in excused)
 
 
 def read_answers(texts: Sequence[str]) -> Shown:
@@ -188,6 +221,8 @@ def read_answers(texts: Sequence[str]) -> Shown:
             shown.again.update(seen)
         else:
             shown.heads.append(head)
+        if CUT in chunk:
+            shown.cut.add(head)
         shown.order += [one for one in head if one not in shown.order]
         shown.tails.setdefault(head, Counter()).update(seen)
     return shown
@@ -212,17 +247,22 @@ def _parts(shown: Shown, known: Mapping[str, Question], journal: Journal) -> Par
     A merged question is answered once, in the length that its last part asked for.
     """
     due: Counter[int] = Counter()
+    needed: Counter[int] = Counter()
     lacking: list[str] = []
     for head in shown.heads:
         lengths = [known[one].paragraphs for one in head if one in known]
         wanted = Counter(range(2, next((n for n in reversed(lengths) if n > 1), 1) + 1))
         if any(one in journal.excused for one in head):
             due.update(shown.tails[head])  # ended by the apology, wherever that was
+            needed.update(shown.tails[head])
             continue
         due.update(wanted)
+        if head in shown.cut:
+            continue
+        needed.update(wanted)
         if wanted - shown.tails[head] and head[0] in known:
             lacking.append(head[0])
-    is_missing = bool(due - shown.paragraphs)
+    is_missing = bool(needed - shown.paragraphs)
     extra = shown.paragraphs - due - shown.again
     return Parts(
         missing=tuple(lacking) if is_missing else (),
@@ -241,13 +281,9 @@ def _repeated_messages(extra: Counter[int], loose: Sequence[Counter[int]]) -> li
     return found + [f"paragraph {number}" for number in extra.elements()]
 
 
-def _says(entry: Entry, sorry: Sequence[str]) -> bool:
-    return any(text in entry["text"] for text in sorry)
-
-
-def _is_cut(replies: Iterable[Entry]) -> bool:
-    """Whether the user was told that the quota did not allow the end of an answer."""
-    return any(CUT in entry["text"] for entry in replies)
+def _count(entry: Entry, sorry: Sequence[str]) -> int:
+    """Count the apologies in a message: what was parked is shown together."""
+    return sum(entry["text"].count(text) for text in sorry)
 
 
 def _swapped(

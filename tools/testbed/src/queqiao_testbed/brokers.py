@@ -26,7 +26,7 @@ from queqiao_testbed.ports import free_ports
 
 CLIENT_PORT = 4222
 MONITOR_PORT = 8222
-READY_WITHIN = 30.0
+READY_WITHIN = 90.0
 
 CONFIGURATION = """\
 listen: "{host}:{client}"
@@ -250,18 +250,28 @@ def find_binary() -> Path:
     return Path(found)
 
 
-def wait_until_ready(monitor_url: str) -> None:
-    """Wait until JetStream has recovered its streams and answers.
+def wait_until_ready(monitor_url: str, *, is_whole: bool = True) -> None:
+    """Wait until JetStream has recovered its streams (all of them, if `is_whole`) and answers.
 
     Raises:
         TimeoutError: it did not within `READY_WITHIN` seconds.
     """
+    query = "" if is_whole else "?js-enabled-only=true"
     deadline = time.monotonic() + READY_WITHIN
     while time.monotonic() < deadline:
         try:
-            if httpx.get(f"{monitor_url}/healthz", timeout=1.0).is_success:
+            if httpx.get(f"{monitor_url}/healthz{query}", timeout=1.0).is_success:
                 return
         except httpx.TransportError:
             pass
         time.sleep(0.05)
     raise TimeoutError(f"no broker at {monitor_url} after {READY_WITHIN} seconds")
+
+
+def what_ails(monitor_url: str) -> str:
+    """Return what a broker says is wrong with it, or nothing."""
+    try:
+        answer = httpx.get(f"{monitor_url}/healthz", timeout=5.0)
+    except httpx.TransportError as error:
+        return repr(error)
+    return "" if answer.is_success else answer.text

@@ -4,10 +4,12 @@ import asyncio
 import contextlib
 import sys
 import time
+import traceback
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 from queqiao_common import bus as bus_module
@@ -16,22 +18,28 @@ from queqiao_common.settings import Nats
 
 from queqiao_testbed import journal
 from queqiao_testbed.audit import Entry, Findings, User, audit
-from queqiao_testbed.brokers import ProcessBroker
+from queqiao_testbed.brokers import ProcessBroker, what_ails
 from queqiao_testbed.clocks import Clock, find_library
 from queqiao_testbed.configuration import Options
-from queqiao_testbed.faults import FAULTS, LONG_ONLY, REPLICAS, Fault
+from queqiao_testbed.faults import FAULTS, LONG_ONLY, POISON, REPLICAS, Fault
 from queqiao_testbed.load import Load
-from queqiao_testbed.proxy import Proxy
+from queqiao_testbed.network import network
 from queqiao_testbed.scene import Scene
-from queqiao_testbed.schedule import Planned, draw
+from queqiao_testbed.schedule import Planned
 from queqiao_testbed.system import running
+from queqiao_testbed.verdict import EXCUSED, Report
 
 CROWD = {"auto": 36, "active": 24, "sub": 4}
 SORRY = ("没能答上来", "我还在回答前面的问题", "现在咨询的人有点多")
 """What stands for an answer: the apology, and the two requests for patience."""
 FETCH_EVERY = 4
-WITHIN = 100
-"""Seconds after the last fault within which everything has to be as if nothing had happened."""
+STUCK = 60.0
+"""Seconds without any progress after which nothing more is to be expected."""
+CAP = 300.0
+"""Seconds after which progress is no longer waited for."""
+TRIES = 2
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,61 +57,47 @@ class Form:
         return self.messages / self.seconds
 
 
-SHORT = Form(messages=1400, seconds=56.0, faults=22)
+SHORT = Form(messages=1600, seconds=75.0, faults=len(FAULTS))
 LONG = Form(messages=10_000, seconds=330.0, faults=80, kinds={**FAULTS, **LONG_ONLY})
 
 
-@dataclass(frozen=True, kw_only=True)
-class Report:
-    """What a run was, and what was found."""
+async def decided(folder: Path, run: Callable[[Path], Awaitable[Report]]) -> Report:
+    """Run something in a folder of its own, and once more where nothing can be said of it.
 
-    seed: int
-    form: Form
-    schedule: tuple[Planned, ...]
-    findings: Findings
-    took: float
-    ambiguous: float  # as the counters of those replicas say that were not killed since
-    backlog: Mapping[str, tuple[int, int]]
-    not_ready: tuple[str, ...]
-    exits: Mapping[str, int]
-    unclean: tuple[str, ...]
-    poison: int
-    buried: Counter[str]  # dead letters that are not poison, by consumer and reason
-    poison_buried: int
-    accidents: tuple[str, ...]
-
-    @property
-    def problems(self) -> dict[str, object]:
-        """Everything that breaks a promise, by name; empty when all were kept."""
-        found = self.findings
-        checks: dict[str, object] = {
-            "lost": found.lost,
-            "torn": found.torn,
-            "doubled": found.doubled,
-            "out of order": found.swapped,
-            "parts out of order": found.jumbled,
-            "crossed": found.crossed,
-            "backlog": self.backlog,
-            "not ready": self.not_ready,
-            "ended unasked": self.exits,
-            "not ended cleanly": self.unclean,
-            "poison not buried": self.poison - self.poison_buried,
-            "buried, though no poison": dict(self.buried),
-            "unforeseen errors": self.accidents,
-        }
-        return {name: what for name, what in checks.items() if what}
+    An exception that is no failed assertion is the test bed's, not the product's.
+    """
+    report = Report()
+    for number in range(TRIES):
+        own = folder / str(number)
+        own.mkdir()
+        began = time.monotonic()
+        try:
+            report = await run(own)
+        except AssertionError:
+            raise
+        except Exception as error:
+            sys.stderr.write("".join(traceback.format_exception(error)))
+            report = Report(troubles=(_told(error),))
+        report = replace(report, took=time.monotonic() - began)
+        if not report.inconclusive:
+            break
+        sys.stderr.write(f"inconclusive: {report.inconclusive}; {report.problems}\n")
+    return report
 
 
-async def run_chaos(folder: Path, broker: ProcessBroker, form: Form, *, seed: int) -> Report:
-    """Run one chaos run against a broker that is running, and report."""
-    schedule = draw(form.kinds, seed=seed, count=form.faults, seconds=form.seconds)
-    began = time.monotonic()
+def _told(error: Exception) -> str:
+    inner = error.exceptions if isinstance(error, ExceptionGroup) else ()
+    return repr(error) + "".join(f"; {_told(one)}" for one in inner)
+
+
+async def run_chaos(
+    folder: Path, broker: ProcessBroker, form: Form, schedule: Sequence[Planned], *, seed: int
+) -> Report:
+    """Do what a schedule says to a system whose broker is running, and report."""
     async with staged(folder, [broker], seed=seed) as scene:
         async with scene.supervised():
             await _attack(scene, form, schedule)
-            findings = await settled(scene)
-            away = [name for name in REPLICAS if not await scene.until_back(name)]
-        return await _report(scene, form, schedule, findings, seed, away, began)
+            return await judged(scene)
 
 
 def usual_options(**nats: object) -> Options:
@@ -126,15 +120,12 @@ def usual_options(**nats: object) -> Options:
 async def staged(
     folder: Path, nodes: Sequence[ProcessBroker], *, seed: int, options: Options | None = None
 ) -> AsyncIterator[Scene]:
-    """Start two replicas of everything; before a single broker, each has a proxy of its own."""
+    """Start two replicas of everything; each has its own way to a single broker."""
     url = ",".join(node.url for node in nodes)
     options = options or usual_options()
     async with contextlib.AsyncExitStack() as stack:
-        proxies = {
-            name: await stack.enter_async_context(Proxy(url).listening())
-            for name in (REPLICAS if len(nodes) == 1 else ())
-        }
-        options.broker_urls.update({name: proxy.url for name, proxy in proxies.items()})
+        ways = await stack.enter_async_context(network(REPLICAS if len(nodes) == 1 else (), url))
+        options.broker_urls.update({name: way.url for name, way in ways.items()})
         library = find_library()
         clocks = (
             {name: Clock(folder / f"{name}.clock", library) for name in REPLICAS} if library else {}
@@ -147,11 +138,18 @@ async def staged(
         system = await stack.enter_async_context(
             running(folder, broker_url=url, replicas=2, options=options)
         )
-        load = Load(system, crowd=CROWD, seed=seed)
-        yield Scene(system=system, nodes=nodes, bus=bus, proxies=proxies, clocks=clocks, load=load)
+        yield Scene(
+            system=system,
+            nodes=nodes,
+            bus=bus,
+            ways=ways,
+            clocks=clocks,
+            load=Load(system, crowd=CROWD, seed=seed),
+            logs=journal.Logs(system),
+        )
 
 
-async def _attack(scene: Scene, form: Form, schedule: tuple[Planned, ...]) -> None:
+async def _attack(scene: Scene, form: Form, schedule: Sequence[Planned]) -> None:
     """Ask and hurt at the same time, until both have ended."""
     loop = asyncio.get_running_loop()
     began = loop.time()
@@ -159,31 +157,109 @@ async def _attack(scene: Scene, form: Form, schedule: tuple[Planned, ...]) -> No
     async def strike(one: Planned) -> None:
         await asyncio.sleep(max(0.0, began + one.at - loop.time()))
         sys.stderr.write(f"{one}\n")
-        await form.kinds[one.kind].harm(scene, one)
+        fault = form.kinds[one.kind]
+        with scene.happening(one.kind, one.target, doubts=fault.doubts, ends=fault.ends):
+            try:
+                await fault.harm(scene, one)
+            except Exception as error:
+                scene.troubles.append(f"{one}: {_told(error)}")
 
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(scene.load.run(messages=form.messages, seconds=form.seconds))
-        for one in schedule:
-            tasks.create_task(strike(one))
+    clock = asyncio.create_task(scene.clocked())
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(scene.load.run(messages=form.messages, seconds=form.seconds))
+            for one in schedule:
+                tasks.create_task(strike(one))
+    finally:
+        clock.cancel()
 
 
-async def settled(scene: Scene) -> Findings:
-    """Have everyone ask once more, and wait until everybody has all that is due to them.
+async def judged(scene: Scene, *, excused_share: float = EXCUSED) -> Report:
+    """Wait until everybody has all that is due to them, and report; to be called under supervision.
 
-    Judged is what they have seen when nothing is left to be done, so that what comes too late, or
-    twice, is seen as well.
+    Everyone is asked twice more. The first round finds a system that still recovers (a circuit
+    closes by the next call); the questions of the second have to be answered, and not only excused.
+    Judged is what was seen when nothing was left to be done, so that what comes too late, or twice,
+    is seen as well.
     """
+    recorder = journal.Recorder(scene.system, scene.bus, scene.logs, sorry=SORRY)
     await scene.load.everybody()
-    recorder = journal.Recorder(scene.system, scene.bus, sorry=SORRY)
-    for second in range(WITHIN):
+    await _all_done(scene, recorder, frozenset())
+    final = await scene.load.everybody()
+    findings, backlog = await _all_done(scene, recorder, final)
+    away = [name for name in REPLICAS if not await scene.until_back(name)]
+    letters = await journal.dead_letters(scene.bus)
+    buried = {(one.stream, one.sequence) for one in letters}
+    others = [one for one in letters if not one.event_id.startswith(POISON)]
+    return Report(
+        findings=findings,
+        final=final,
+        faults=tuple(scene.faults),
+        doubts=tuple(scene.logs.doubts),
+        ends=tuple(scene.ends),
+        late=tuple(scene.late),
+        backlog=backlog,
+        not_ready=tuple(away),
+        poison=len(scene.poison),
+        poison_kept=tuple(name for place, name in scene.poison.items() if place not in buried),
+        buried=Counter(f"{one.consumer}: {one.reason[:90]}" for one in others),
+        accidents=tuple(scene.logs.accidents),
+        excused_share=excused_share,
+        troubles=(*scene.troubles, *scene.load.troubles, *await _sick_brokers(scene)),
+        lag=scene.lag,
+    )
+
+
+async def _sick_brokers(scene: Scene) -> list[str]:
+    """Name the brokers that have not recovered from what was done to them.
+
+    One that cannot write a stream any more says so, and goes on only when it is restarted: that is
+    nats-server's, and nothing can be said of the services then.
+    """
+    troubles = await asyncio.gather(
+        *(asyncio.to_thread(what_ails, node.monitor_url) for node in scene.nodes)
+    )
+    return [f"broker {number}: {what}" for number, what in enumerate(troubles) if what]
+
+
+async def patiently(look: Callable[[], Awaitable[T]], is_done: Callable[[T], bool]) -> T:
+    """Look until it is done, and return what was seen last.
+
+    Not for longer than `STUCK` seconds without a change, nor than `CAP` seconds altogether.
+    """
+    began = changed = time.monotonic()
+    seen = await look()
+    while not is_done(seen):
         await asyncio.sleep(1.0)
-        findings = await examine(scene, recorder)
-        if not (findings.lost or findings.torn):
+        last, seen, now = seen, await look(), time.monotonic()
+        if seen != last:
+            changed = now
+        if now - changed > STUCK or now - began > CAP:
             break
-        if second % FETCH_EVERY == 0:
+    return seen
+
+
+async def _all_done(
+    scene: Scene, recorder: journal.Recorder, final: frozenset[str]
+) -> tuple[Findings, Mapping[str, tuple[int, int]]]:
+    """Wait until nothing is left to do, and judge what everybody has seen then."""
+    looks = 0
+
+    async def look() -> tuple[Findings, Mapping[str, tuple[int, int]]]:
+        nonlocal looks
+        looks += 1
+        if looks % FETCH_EVERY == 0:
             await _fetch_parked(scene)
-    await without_backlog(scene)
-    return await examine(scene, recorder)
+        backlog = await journal.backlog(scene.bus)
+        return await examine(scene, recorder), backlog
+
+    def is_done(seen: tuple[Findings, Mapping[str, tuple[int, int]]]) -> bool:
+        found, backlog = seen
+        return not (found.lost or found.torn or backlog or final & {*found.unanswered})
+
+    seen = await patiently(look, is_done)
+    # What was on its way from one consumer to another while they were asked has arrived by now.
+    return await patiently(look, is_done) if is_done(seen) else seen
 
 
 async def _fetch_parked(scene: Scene) -> None:
@@ -205,44 +281,4 @@ async def examine(scene: Scene, recorder: journal.Recorder) -> Findings:
 def _keep(path: Path, transcript: Mapping[User, list[Entry]]) -> None:
     """Keep what users saw beside the logs: both are wanted when a run has failed."""
     chats = {f"{account}/{name}": entries for (account, name), entries in transcript.items()}
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(chats)))
-
-
-async def without_backlog(scene: Scene) -> dict[str, tuple[int, int]]:
-    """Wait until nothing is left to do, and return what is, when the time is over."""
-    for _ in range(WITHIN):
-        if not await journal.backlog(scene.bus):
-            break
-        await asyncio.sleep(1.0)
-    return await journal.backlog(scene.bus)
-
-
-async def _report(
-    scene: Scene,
-    form: Form,
-    schedule: tuple[Planned, ...],
-    findings: Findings,
-    seed: int,
-    away: list[str],
-    began: float,
-) -> Report:
-    left = await without_backlog(scene)
-    letters = await journal.dead_letters(scene.bus)
-    unread = [one for one in letters if one.reason.startswith("cannot be decoded")]
-    others = [one for one in letters if one not in unread]
-    return Report(
-        seed=seed,
-        form=form,
-        schedule=schedule,
-        findings=findings,
-        took=time.monotonic() - began,
-        ambiguous=await scene.metric("egress", "queqiao_egress_ambiguous_total"),
-        backlog=left,
-        not_ready=tuple(away),
-        exits=scene.exits,
-        unclean=tuple(scene.unclean),
-        poison=scene.poison,
-        buried=Counter(f"{one.consumer}: {one.reason[:90]}" for one in others),
-        poison_buried=len(unread),
-        accidents=tuple(journal.accidents(scene.system)),
-    )
+    path.write_bytes(msgspec.json.encode(chats))

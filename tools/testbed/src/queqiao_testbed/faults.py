@@ -16,7 +16,6 @@ from queqiao_common.errors import QueqiaoError
 from queqiao_common.ids import conversation_id
 from queqiao_common.topology import DEAD_LETTERS, OFFERS, SERVICES, SUBJECTS
 
-from queqiao_testbed.clocks import find_library
 from queqiao_testbed.configuration import TOKEN
 from queqiao_testbed.scene import SOON, Rule, Scene
 from queqiao_testbed.schedule import BROKER, Kind, Planned
@@ -26,15 +25,25 @@ MODEL, WECHAT, USERS, SUBJECT = ("model",), ("wechat",), ("users",), ("subjects"
 MINUTES_OFF = 120.0
 """Seconds: beyond every deadline of a turn."""
 SEND = "/cgi-bin/message/custom/send"
+POISON = "poison:"
+"""How the ids of unreadable events begin."""
+STARTS = 6.0
+"""Seconds that a killed process is left alone: until it has started again."""
 
 Harm = Callable[[Scene, Planned], Awaitable[None]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fault(Kind):
-    """A kind of fault, and how it is done."""
+    """A kind of fault, and how it is done.
+
+    After one that `doubts`, egress may not know what WeChat has shown: it was stopped in the middle
+    of a call, or heard no answer. After one that `ends`, a process may have given up by itself.
+    """
 
     harm: Harm
+    doubts: bool = False
+    ends: bool = False
 
 
 # -- processes ------------------------------------------------------------------------------
@@ -43,11 +52,13 @@ class Fault(Kind):
 async def kill(scene: Scene, one: Planned) -> None:
     """SIGKILL; the supervisor starts it again after `seconds`."""
     children = scene.replicas(one.target)
-    for child in children:
-        scene.hold(child)
-        await asyncio.to_thread(child.kill)
-    await asyncio.sleep(one.seconds)
-    scene.release(*children)
+    try:
+        for child in children:
+            scene.hold(child)
+            await asyncio.to_thread(child.kill)
+        await asyncio.sleep(one.seconds)
+    finally:
+        scene.release(*children)
 
 
 async def pause(scene: Scene, one: Planned) -> None:
@@ -63,33 +74,42 @@ async def pause(scene: Scene, one: Planned) -> None:
 async def restart(scene: Scene, one: Planned) -> None:
     """A rolling update of one service: SIGTERM, and the next one when it is back."""
     for child in scene.replicas(one.target):
-        await scene.until_back(
-            child.name
-        )  # one that still starts does not end cleanly, but at once
+        # One that still starts does not end cleanly, but at once.
+        if not await scene.until_back(child.name):
+            scene.late.append(f"{child.name}, before its restart")
+            continue
         scene.hold(child)
-        child.terminate()
         try:
+            child.terminate()
             code = await asyncio.to_thread(child.wait, SOON)
         except subprocess.TimeoutExpired:
-            code = -1
-        if code and code != -signal.SIGKILL:  # another fault's kill met it while it was ending
-            scene.unclean.append(f"{child.name}: {code}")
-        scene.release(child)
-        await scene.until_back(child.name)
+            scene.ended(f"{child.name} did not end within {SOON:.0f} s")
+            await asyncio.to_thread(child.kill)
+        else:
+            if code and code != -signal.SIGKILL:  # another fault's kill met it while it was ending
+                scene.ended(f"{child.name} did not end cleanly ({code})")
+        finally:
+            scene.release(child)
+        if not await scene.until_back(child.name):
+            scene.late.append(f"{child.name}, after its restart")
 
 
 async def kill_broker(scene: Scene, one: Planned) -> None:
     """SIGKILL of the broker, and its restart."""
-    await asyncio.to_thread(scene.broker.kill)
-    await asyncio.sleep(one.seconds)
-    await asyncio.to_thread(scene.broker.start)
+    try:
+        await asyncio.to_thread(scene.broker.kill)
+        await asyncio.sleep(one.seconds)
+    finally:
+        await asyncio.to_thread(scene.broker.start)
 
 
 async def restart_broker(scene: Scene, one: Planned) -> None:
     """SIGTERM of the broker, and its restart."""
-    await asyncio.to_thread(scene.broker.stop)
-    await asyncio.sleep(one.seconds)
-    await asyncio.to_thread(scene.broker.start)
+    try:
+        await asyncio.to_thread(scene.broker.stop)
+        await asyncio.sleep(one.seconds)
+    finally:
+        await asyncio.to_thread(scene.broker.start)
 
 
 async def pause_broker(scene: Scene, one: Planned) -> None:
@@ -102,8 +122,14 @@ async def pause_broker(scene: Scene, one: Planned) -> None:
 
 
 async def misdate(scene: Scene, one: Planned) -> None:
-    """Its wall clock steps two minutes ahead, or back, and is set right after a while."""
-    clock = scene.clocks[one.target]
+    """Its wall clock steps two minutes ahead, or back, and is set right after a while.
+
+    Where this machine has nothing that gives a process another clock, nothing happens: the schedule
+    of a seed is the same on every machine.
+    """
+    clock = scene.clocks.get(one.target)
+    if clock is None:
+        return
     clock.set(random.Random(one.seed).choice((-MINUTES_OFF, MINUTES_OFF)))
     try:
         await asyncio.sleep(one.seconds)
@@ -116,24 +142,30 @@ async def misdate(scene: Scene, one: Planned) -> None:
 
 async def cut(scene: Scene, one: Planned) -> None:
     """Every connection is reset, and so is every new one."""
-    scene.proxies[one.target].cut()
-    await asyncio.sleep(one.seconds)
-    scene.proxies[one.target].heal()
+    scene.ways[one.target].cut()
+    try:
+        await asyncio.sleep(one.seconds)
+    finally:
+        scene.ways[one.target].heal()
 
 
 async def freeze(scene: Scene, one: Planned) -> None:
     """Nothing is carried in either direction, and nobody is told."""
-    scene.proxies[one.target].freeze()
-    await asyncio.sleep(one.seconds)
-    scene.proxies[one.target].heal()
+    scene.ways[one.target].freeze()
+    try:
+        await asyncio.sleep(one.seconds)
+    finally:
+        scene.ways[one.target].heal()
 
 
 async def delay(scene: Scene, one: Planned) -> None:
     """Every byte is 50 to 300 ms late, in each direction."""
-    proxy, dice = scene.proxies[one.target], random.Random(one.seed)
-    proxy.latency, proxy.jitter = dice.uniform(0.05, 0.2), 0.1
-    await asyncio.sleep(one.seconds)
-    proxy.heal()
+    way, dice = scene.ways[one.target], random.Random(one.seed)
+    way.slow(latency=dice.uniform(0.05, 0.2), jitter=0.1)
+    try:
+        await asyncio.sleep(one.seconds)
+    finally:
+        way.heal()
 
 
 # -- the model ------------------------------------------------------------------------------
@@ -192,10 +224,11 @@ async def poison(scene: Scene, one: Planned) -> None:
             continue
         name = subject.pattern.format(account="auto", conv=conv, route="default")
         for number, body in enumerate(_unreadable(subject.event.__name__)):
-            identity = f"poison:{one.seed}:{name}:{number}"
+            identity = f"{POISON}{one.seed}:{name}:{number}"
             with contextlib.suppress(QueqiaoError):  # the broker is away for long
-                await scene.bus.publish(name, body, event_id=identity)
-                scene.poison += subject is not OFFERS  # which nobody consumes
+                stored = await scene.bus.publish(name, body, event_id=identity)
+                if subject is not OFFERS:  # which nobody consumes
+                    scene.poison[stored.stream, stored.seq] = identity
 
 
 def _unreadable(tag: str) -> Iterator[bytes]:
@@ -210,36 +243,51 @@ async def flood(scene: Scene, one: Planned) -> None:
     for event in ("subscribe", "CLICK", "VIEW", "SCAN"):
         acts = [
             {"account": "auto", "user": f"e{dice.randrange(500)}", "event": event, "event_key": "k"}
-            for _ in range(25)
+            for _ in range(50)
         ]
         await scene.system.control("POST", "/events", json=acts)
-    await asyncio.gather(scene.load.burst("auto", 60), scene.load.burst("active", 40))
+    await asyncio.gather(scene.load.burst("auto", 120), scene.load.burst("active", 80))
 
 
-def _fault(harm: Harm, targets: tuple[str, ...], shortest: float, longest: float) -> Fault:
-    return Fault(harm=harm, targets=targets, shortest=shortest, longest=longest)
+def _fault(
+    harm: Harm,
+    targets: tuple[str, ...],
+    shortest: float,
+    longest: float,
+    *,
+    rest: float = 1.0,
+    doubts: bool = False,
+    ends: bool = False,
+) -> Fault:
+    return Fault(
+        harm=harm,
+        targets=targets,
+        shortest=shortest,
+        longest=longest,
+        rest=rest,
+        doubts=doubts,
+        ends=ends,
+    )
 
 
-TOKEN_REFUSED: tuple[Rule, ...] = (
-    {"kind": "errcode", "errcode": 40001, "count": 2},
-    {"kind": "revoke_token", "count": 1},
-)
-MINUTE_USED: Rule = {"kind": "errcode", "errcode": 45011, "count": 1}
+def _refusing(count: int, *errcodes: int) -> Harm:
+    """WeChat refuses some calls, with one number after the other."""
+    return wechat(*({"kind": "errcode", "errcode": code, "count": count} for code in errcodes))
 
-CLOCKS: Mapping[str, Fault] = {"clock: two minutes off": _fault(misdate, REPLICAS, 4.0, 10.0)}
-"""For machines that have what it takes to give a process another clock."""
 
 FAULTS: Mapping[str, Fault] = {
-    **(CLOCKS if find_library() else {}),
-    "kill -9 of a replica": _fault(kill, REPLICAS, 0.0, 2.0),
-    "kill -9 of a whole service": _fault(kill, SERVICES, 0.0, 2.0),
-    "pause (SIGSTOP)": _fault(pause, REPLICAS, 3.0, 16.0),
-    "rolling restart": _fault(restart, SERVICES, 4.0, 4.0),
-    "broker: kill -9": _fault(kill_broker, (BROKER,), 0.0, 1.5),
-    "broker: restart": _fault(restart_broker, (BROKER,), 0.0, 1.0),
-    "broker: pause": _fault(pause_broker, (BROKER,), 2.0, 6.0),
-    "network: cut": _fault(cut, REPLICAS, 2.0, 8.0),
-    "network: silence": _fault(freeze, REPLICAS, 3.0, 14.0),
+    "clock: two minutes off": _fault(misdate, REPLICAS, 4.0, 10.0),
+    "kill -9 of a replica": _fault(kill, REPLICAS, 0.0, 2.0, rest=STARTS, doubts=True),
+    "kill -9 of a whole service": _fault(kill, SERVICES, 0.0, 2.0, rest=STARTS, doubts=True),
+    "pause (SIGSTOP)": _fault(pause, REPLICAS, 3.0, 16.0, doubts=True),
+    "rolling restart": _fault(restart, SERVICES, 16.0, 16.0, rest=STARTS),
+    "broker: kill -9": _fault(
+        kill_broker, (BROKER,), 0.0, 1.5, rest=STARTS, doubts=True, ends=True
+    ),
+    "broker: restart": _fault(restart_broker, (BROKER,), 0.0, 1.0, rest=STARTS, ends=True),
+    "broker: pause": _fault(pause_broker, (BROKER,), 2.0, 6.0, doubts=True, ends=True),
+    "network: cut": _fault(cut, REPLICAS, 2.0, 8.0, doubts=True, ends=True),
+    "network: silence": _fault(freeze, REPLICAS, 3.0, 14.0, doubts=True, ends=True),
     "network: latency": _fault(delay, REPLICAS, 4.0, 10.0),
     "model: slow": _fault(slow_model, MODEL, 4.0, 8.0),
     "model: errors": _fault(broken_model, MODEL, 3.0, 6.0),
@@ -255,14 +303,17 @@ FAULTS: Mapping[str, Fault] = {
         2.0,
         4.0,
     ),
-    "WeChat: calls of today used (45009)": _fault(
-        wechat({"kind": "errcode", "errcode": 45009, "count": 3}), WECHAT, 2.0, 3.0
+    "WeChat: token wrong, expired (40014, 42001)": _fault(
+        _refusing(2, 40014, 42001), WECHAT, 2.0, 4.0
     ),
+    "WeChat: calls of today used (45009)": _fault(_refusing(3, 45009), WECHAT, 2.0, 3.0),
+    "WeChat: messages of this user used (45047)": _fault(_refusing(2, 45047), WECHAT, 2.0, 3.0),
+    "WeChat: text too long (45002)": _fault(_refusing(1, 45002), WECHAT, 2.0, 3.0),
     "WeChat: HTTP 502": _fault(
-        wechat({"kind": "http", "status": 502, "probability": 0.5}), WECHAT, 2.0, 4.0
+        wechat({"kind": "http", "status": 502, "probability": 0.5}), WECHAT, 2.0, 4.0, doubts=True
     ),
     "WeChat: answer lost after the effect": _fault(
-        wechat({"kind": "disconnect_after", "count": 3}), WECHAT, 2.0, 4.0
+        wechat({"kind": "disconnect_after", "count": 3}), WECHAT, 2.0, 4.0, doubts=True
     ),
     "WeChat: slow": _fault(
         wechat({"kind": "delay", "seconds": 3.0, "probability": 0.3}), WECHAT, 3.0, 6.0
@@ -274,6 +325,6 @@ FAULTS: Mapping[str, Fault] = {
 
 LONG_ONLY: Mapping[str, Fault] = {
     # The account then rests until the next minute begins: too long for the short form.
-    "WeChat: calls of this minute used (45011)": _fault(wechat(MINUTE_USED), WECHAT, 2.0, 3.0),
-    "pause (SIGSTOP), long": _fault(pause, REPLICAS, 20.0, 60.0),
+    "WeChat: calls of this minute used (45011)": _fault(_refusing(1, 45011), WECHAT, 2.0, 3.0),
+    "pause (SIGSTOP), long": _fault(pause, REPLICAS, 20.0, 60.0, doubts=True),
 }

@@ -2,26 +2,34 @@
 
 import contextlib
 import re
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
 from msgspec import Struct
-from queqiao_common.answers import Stored
+from queqiao_common.answers import Refused, Stored
 from queqiao_common.bus import Bus
-from queqiao_common.errors import BrokerUnavailable
+from queqiao_common.errors import BrokerUnavailable, QueqiaoError
 from queqiao_common.events import UNREADABLE, Delivery, InboundMessage
 from queqiao_common.ids import conversation_id
-from queqiao_common.topology import CHAT, CONSUMERS, DEAD, INBOUND, READY, REPLY, Stream
+from queqiao_common.topology import CHAT, CONSUMERS, DEAD, INBOUND, READY, REPLY, SENT, Stream
 
 from queqiao_testbed.audit import Journal, User
-from queqiao_testbed.configuration import TOKEN
+from queqiao_testbed.configuration import ACCOUNTS, TOKEN
 from queqiao_testbed.system import System
+from queqiao_testbed.verdict import Seen
 
 PATIENCE = 20
 """Unanswered requests (1.5 s each) after which the journal cannot be read."""
 MARK_TEXT = re.compile(r"#\w+-\d+#")
+AMBIGUOUS = "delivery.ambiguous"
+BROKEN = "worker.broken"
+TRACEBACK = "Traceback (most recent call last)"
+UNKNOWN = (-1, -1)
+"""What is said of a consumer of which the broker says nothing right now."""
 
 
 class _Info(Struct):
@@ -31,21 +39,81 @@ class _Info(Struct):
 
 class _Letter(Struct):
     subject: str = ""
+    stream: str = ""
+    sequence: int = 0
     consumer: str = ""
     reason: str = ""
+    headers: dict[str, str] = {}
+
+    @property
+    def event_id(self) -> str:
+        """The id under which the event was published."""
+        return self.headers.get("Nats-Msg-Id", "")
+
+
+class _Marker(Struct):
+    doubts: int = 0
+
+
+class _Message(Struct):
+    subject: str
+    seq: int
+    data: bytes = b""
+
+
+class _Found(Struct):
+    message: _Message
+
+
+class Logs:
+    """What the services have logged, read as it is written: each line once."""
+
+    def __init__(self, system: System) -> None:
+        self.doubts: list[Seen] = []
+        self.accidents: list[str] = []
+        self._system = system
+        self._read: Counter[Path] = Counter()
+
+    def read(self) -> None:
+        """Read what is new."""
+        for path in self._system.log_files():
+            with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+                file.seek(self._read[path])
+                lines = file.read().splitlines(keepends=True)
+                if lines and not lines[-1].endswith(b"\n"):
+                    lines.pop()  # its end is still to come
+                self._read[path] += sum(map(len, lines))
+                for line in lines:
+                    self._note(line.decode(errors="replace").strip())
+
+    def _note(self, line: str) -> None:
+        if line.startswith(TRACEBACK):
+            self.accidents.append(line)
+            return
+        if not any(f'"{word}"' in line for word in (AMBIGUOUS, BROKEN, "exception")):
+            return
+        # A kill may have cut a line short, and the next process has gone on behind it.
+        with contextlib.suppress(msgspec.MsgspecError, ValueError):
+            record = msgspec.json.decode(line[line.rindex('{"time"') :], type=dict[str, Any])
+            if record.get("event") == AMBIGUOUS:
+                self.doubts.append(Seen(what=str(record["delivery_id"]), at=time.time()))
+            if record.get("event") == BROKEN or "exception" in record:
+                self.accidents.append(line)
 
 
 class Recorder:
     """Reads what the oracle cannot see in the transcript; each time only what is new."""
 
-    def __init__(self, system: System, bus: Bus, *, sorry: Sequence[str]) -> None:
+    def __init__(self, system: System, bus: Bus, logs: Logs, *, sorry: Sequence[str]) -> None:
         self._system = system
         self._bus = bus
+        self._logs = logs
         self._sorry = sorry
         self._marks: dict[str, list[str]] = {}
         self._accepted: dict[str, int] = {}
-        self._excused: set[str] = set()
-        self._messages_read = self._deliveries_read = 0
+        self._apologies: dict[str, frozenset[str]] = {}
+        self._sent: Counter[str] = Counter()
+        self._messages_read = self._deliveries_read = self._markers_read = 0
 
     async def read(self) -> Journal:
         """Return what is known now."""
@@ -59,21 +127,61 @@ class Recorder:
         async for sequence, delivery in ready:
             self._deliveries_read = sequence
             if any(text in delivery.text for text in self._sorry):
-                self._excused.update(*(self._marks.get(w.msgid, ()) for w in delivery.waiting))
+                marks = [mark for w in delivery.waiting for mark in self._marks.get(w.msgid, ())]
+                self._apologies[delivery.id] = frozenset(marks)
+        await self._read_markers()
+        self._logs.read()
         return Journal(
             accepted=dict(self._accepted),
-            excused=frozenset(self._excused),
-            doubts=await doubts(self._system),
+            apologies=tuple(self._apologies.values()),
+            doubts=await self._doubts(),
             redelivered=await self._redelivered(),
         )
+
+    async def _read_markers(self) -> None:
+        """Read the doubts that the markers of deliveries tell of.
+
+        Of a replica that is killed just then they say more than its log.
+        """
+        while (found := await next_marker(self._bus, self._markers_read)) is not None:
+            self._markers_read = found.seq
+            delivery = found.subject.removeprefix(f"$KV.{SENT.name}.")
+            with contextlib.suppress(msgspec.MsgspecError):  # one that was deleted
+                marker = msgspec.json.decode(found.data, type=_Marker)
+                self._sent[delivery] = max(self._sent[delivery], marker.doubts)
+
+    async def _doubts(self) -> Mapping[User, int]:
+        """Count, by user, the parts that egress repeated without knowing whether they were seen."""
+        names = await conversations(self._system)
+        logged = Counter(one.what for one in self._logs.doubts)
+        found: Counter[User] = Counter()
+        for delivery, count in (logged | self._sent).items():
+            conv = delivery.split(".")[1]
+            if count and conv in names:
+                found[names[conv]] += count
+        return found
 
     async def _redelivered(self) -> frozenset[str]:
         pushes = [
             push
-            for account in ("auto", "active", "sub")
+            for account in _accounts()
             for push in await self._system.control("GET", "/pushes", params={"account": account})
         ]
         return frozenset(push["msgid"] for push in pushes if len(push["deliveries"]) > 1)
+
+
+async def next_marker(bus: Bus, after: int) -> _Message | None:
+    """Return the first marker of a delivery that was written after a sequence."""
+    query = {"seq": after + 1, "next_by_subj": f"$KV.{SENT.name}.>"}
+    for _ in range(PATIENCE):
+        try:
+            answer = await bus.api(f"STREAM.MSG.GET.{SENT.stream}", query, timeout=1.5)
+        except BrokerUnavailable:
+            continue
+        except Refused:
+            return None  # no further one
+        return msgspec.json.decode(answer, type=_Found).message
+    raise BrokerUnavailable("the markers of deliveries cannot be read")
 
 
 async def events(
@@ -97,55 +205,34 @@ async def _next(bus: Bus, stream: Stream, subject: str, after: int) -> Stored | 
     return await bus.read_next(stream, subject, after)
 
 
-async def doubts(system: System) -> Mapping[User, int]:
-    """Count, by user, the parts that egress repeated without knowing whether they were shown."""
-    names = await conversations(system, ("auto", "active", "plain"))
-    found: Counter[User] = Counter()
-    for line in lines(system, ("delivery.ambiguous",)):
-        conv = line["delivery_id"].split(".")[1]
-        if conv in names:
-            found[names[conv]] += 1
-    return found
-
-
-async def conversations(system: System, accounts: Iterable[str]) -> dict[str, User]:
+async def conversations(system: System) -> dict[str, User]:
     """Return whose conversation each conversation id is."""
     return {
         conversation_id(pepper=TOKEN, account=account, openid=user["openid"]): (
             account,
             str(user["name"]),
         )
-        for account in accounts
+        for account in _accounts()
         for user in await system.control("GET", "/users", params={"account": account})
     }
 
 
-def lines(system: System, names: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the log lines of the services with one of these event names."""
-    found = []
-    for line in system.logs().splitlines():
-        if any(f'"{name}"' in line for name in names):
-            try:
-                record = msgspec.json.decode(line, type=dict[str, Any])
-            except msgspec.MsgspecError:
-                continue  # a line that a kill cut short
-            if record.get("event") in names:
-                found.append(record)
-    return found
-
-
-def accidents(system: System) -> list[str]:
-    """Return the log lines that tell of an error nobody foresaw."""
-    lines = system.logs().splitlines()
-    return [line for line in lines if "Traceback" in line or "worker.broken" in line]
+def _accounts() -> Iterable[str]:
+    return (str(account["id"]) for account in ACCOUNTS)
 
 
 async def backlog(bus: Bus) -> dict[str, tuple[int, int]]:
-    """Return the consumers that have work left: events not delivered, and not acknowledged."""
-    found = {}
+    """Return the consumers that have work left: events not delivered, and not acknowledged.
+
+    Where the broker says nothing right now, there may be any amount of it.
+    """
+    found: dict[str, tuple[int, int]] = {}
     for consumer in CONSUMERS:
         name = f"CONSUMER.INFO.{consumer.reads.stream.name}.{consumer.name}"
-        info = msgspec.json.decode(await bus.api(name), type=_Info)
+        try:
+            info = msgspec.json.decode(await bus.api(name), type=_Info)
+        except QueqiaoError:
+            return found | {consumer.name: UNKNOWN}
         if info.num_pending or info.num_ack_pending:
             found[consumer.name] = (info.num_pending, info.num_ack_pending)
     return found

@@ -5,6 +5,8 @@ import random
 from collections import Counter
 from collections.abc import Mapping
 
+import httpx
+
 from queqiao_testbed.audit import Question, User
 from queqiao_testbed.ledger import mark
 from queqiao_testbed.system import System
@@ -14,10 +16,14 @@ PATIENCE = 0.4
 
 
 class Load:
-    """Asks questions, and remembers them; `crowd` says how many users each account has."""
+    """Asks questions, and remembers them; `crowd` says how many users each account has.
+
+    What the simulator did not take is no question, but the test bed's trouble.
+    """
 
     def __init__(self, system: System, *, crowd: Mapping[str, int], seed: int) -> None:
         self.questions: list[Question] = []
+        self.troubles: list[str] = []
         self._system = system
         self._crowd = dict(crowd)
         self._dice = random.Random(seed)
@@ -26,9 +32,9 @@ class Load:
     async def run(self, *, messages: int, seconds: float) -> None:
         """Ask `messages` questions in `seconds`."""
         loop = asyncio.get_running_loop()
-        began, asked = loop.time(), len(self.questions)
+        began, asked = loop.time(), self._numbers.total()
         async with asyncio.TaskGroup() as talking:
-            while (done := len(self.questions) - asked) < messages:
+            while (done := self._numbers.total() - asked) < messages:
                 await asyncio.sleep(max(0.0, began + seconds * done / messages - loop.time()))
                 user = self._somebody()
                 await self.ask(user)
@@ -42,13 +48,19 @@ class Load:
         self._numbers[user] += 1
         wish, paragraphs = self._wish(account)
         text = f"{one} 在吗{wish}"
-        msgid = await self._system.say(account, name, text)
+        try:
+            msgid = await self._system.say(account, name, text)
+        except httpx.HTTPError as error:
+            self.troubles.append(f"{one} could not be asked: {error!r}")
+            return
         self.questions.append(Question(user=user, mark=one, msgid=msgid, paragraphs=paragraphs))
 
-    async def everybody(self) -> None:
-        """Everyone who has asked something asks once more."""
+    async def everybody(self) -> frozenset[str]:
+        """Everyone who has asked something asks once more; returns the marks of these questions."""
+        before = len(self.questions)
         for user in tuple(self._numbers):
             await self.ask(user)
+        return frozenset(one.mark for one in self.questions[before:])
 
     async def burst(self, account: str, count: int) -> None:
         """A crowd of newcomers asks, all at once."""

@@ -6,6 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+ENDED_WITHIN = 60.0
+"""Seconds: longer than any service takes to stop, the time of its open door included."""
+
 
 class Child:
     """`python -m <module>` with a log file and some variables of its own."""
@@ -43,8 +46,12 @@ class Child:
         self.wait()
 
     def terminate(self) -> None:
-        """SIGTERM: it may finish what it has in hand."""
+        """SIGTERM, a planned stop: it lets others know, and finishes what it has in hand."""
         self._signal(signal.SIGTERM)
+
+    def interrupt(self) -> None:
+        """SIGINT, a stop at once: it finishes what it has in hand."""
+        self._signal(signal.SIGINT)
 
     def pause(self) -> None:
         """SIGSTOP: it hears nothing until `resume`."""
@@ -54,7 +61,7 @@ class Child:
         """SIGCONT."""
         self._signal(signal.SIGCONT)
 
-    def wait(self, timeout: float = 30.0) -> int:
+    def wait(self, timeout: float = ENDED_WITHIN) -> int:
         """Wait for its end and return the exit code.
 
         Raises:
@@ -63,13 +70,13 @@ class Child:
         return self._process.wait(timeout) if self._process else 0
 
     def stop(self) -> None:
-        """End it, gently at first."""
+        """End it, gently at first; nobody is to take its place."""
         if not self.pid:
             return
         self.resume()
-        self.terminate()
+        self.interrupt()
         try:
-            self.wait(30.0)
+            self.wait(ENDED_WITHIN)
         except subprocess.TimeoutExpired:
             self.kill()
 

@@ -60,6 +60,10 @@ class Proxy:
         for end in self._ends:
             end.hush()
 
+    def slow(self, latency: float, jitter: float) -> None:
+        """Carry everything late."""
+        self.latency, self.jitter = latency, jitter
+
     def heal(self) -> None:
         """Carry everything again, at once; what was frozen arrives late, as in a real network."""
         self.latency = self.jitter = 0.0

@@ -3,23 +3,22 @@
 from collections import Counter
 from collections.abc import Iterable
 
-from queqiao_testbed.chaos import Report
-from queqiao_testbed.clocks import PACKAGE
-from queqiao_testbed.faults import CLOCKS
+from queqiao_testbed.chaos import Form
+from queqiao_testbed.clocks import PACKAGE, find_library
+from queqiao_testbed.verdict import Report
 
 Row = tuple[str, object]
 
 
-def table(report: Report) -> str:
+def table(report: Report, form: Form, *, seed: int) -> str:
     """Return what was done and what was found, as Markdown."""
-    faults = Counter(one.kind for one in report.schedule)
+    faults = Counter(one.kind for one in report.faults)
     done = [(kind, count) for kind, count in sorted(faults.items())]
-    form = report.form
     head = (
-        f"Seed {report.seed}: {form.rate:.0f} messages/s for {form.seconds:.0f} s, "
-        f"{len(report.schedule)} faults, two replicas of each service."
+        f"Seed {seed}: {form.rate:.0f} messages/s for {form.seconds:.0f} s, "
+        f"{len(report.faults)} faults, two replicas of each service."
     )
-    if not any(kind in CLOCKS for kind in form.kinds):
+    if find_library() is None:
         head += f" Clocks were left alone: {PACKAGE} is not installed."
     seen = _rows(("what users saw", "number"), _seen(report))
     return "\n\n".join((head, _rows(("fault", "times"), done), seen))
@@ -27,19 +26,26 @@ def table(report: Report) -> str:
 
 def _seen(report: Report) -> Iterable[Row]:
     found = report.findings
+    unexplained = report.unexplained(report.doubts, "doubts")
     yield "messages", found.questions
     yield "answered", found.answered
     yield "never acknowledged (WeChat told the user so itself)", found.refused
     yield "answered by the apology or the request for patience", found.excused
     yield "lost", len(found.lost)
     yield "torn (a part of the answer is missing)", len(found.torn)
-    yield "shown twice, counted as ambiguous by egress", found.doubted
+    yield "counted as ambiguous by egress", len(report.doubts)
+    yield "of these, without a kill, a pause, a cut or a lost answer", len(unexplained)
+    yield "shown twice, and counted as ambiguous", found.doubted
     yield "doubled otherwise", len(found.doubled)
     yield "out of order (of answers, or of the parts of one)", len(found.swapped + found.jumbled)
     yield "crossed (another user's answer)", len(found.crossed)
-    yield "poison events published / buried", f"{report.poison} / {report.poison_buried}"
-    yield "other events buried", report.buried.total()
-    yield "processes that ended unasked", sum(report.exits.values())
+    yield (
+        "asked when all was well again / not answered",
+        (f"{len(report.final)} / {len(report.final & {*found.unanswered})}"),
+    )
+    yield "poison events published / not buried", f"{report.poison} / {len(report.poison_kept)}"
+    yield "other events buried", sum(report.buried.values())
+    yield "processes that ended unasked, or not cleanly", len(report.ends)
     yield "longest time from a question to its answer", f"{found.longest:.1f} s ({found.slowest})"
 
 

@@ -2,24 +2,26 @@
 
 import asyncio
 import contextlib
-from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import httpx
 from queqiao_common.bus import Bus
 from queqiao_common.topology import SERVICES
 
+from queqiao_testbed.balancer import balanced
 from queqiao_testbed.brokers import ProcessBroker
 from queqiao_testbed.clocks import Clock
+from queqiao_testbed.journal import Logs
 from queqiao_testbed.load import Load
-from queqiao_testbed.processes import Child
-from queqiao_testbed.proxy import Proxy
-from queqiao_testbed.system import System
+from queqiao_testbed.network import Way
+from queqiao_testbed.processes import ENDED_WITHIN, Child
+from queqiao_testbed.system import READY_WITHIN, System
+from queqiao_testbed.verdict import Happened, Seen
 
 LOOK = 0.2
-SOON = 30.0
+SOON = ENDED_WITHIN
 """Seconds within which a replica that was told to stop has to be gone."""
 
 Rule = dict[str, Any]
@@ -27,17 +29,26 @@ Rule = dict[str, Any]
 
 @dataclass
 class Scene:
-    """The whole system under attack; `exits` counts the ends that nobody asked for."""
+    """The whole system under attack, and what has been seen of it.
+
+    `ends` are those that nobody asked for, or that were not clean; `late` the replicas that were
+    not back in time after a restart; `poison` the ids of unreadable events, by where they are
+    stored; `troubles` what the test bed itself could not do.
+    """
 
     system: System
     nodes: Sequence[ProcessBroker]
     bus: Bus
-    proxies: Mapping[str, Proxy]
+    ways: Mapping[str, Way]
     clocks: Mapping[str, Clock]
     load: Load
-    exits: Counter[str] = field(default_factory=Counter)
-    unclean: list[str] = field(default_factory=list)
-    poison: int = 0
+    logs: Logs
+    faults: list[Happened] = field(default_factory=list)
+    ends: list[Seen] = field(default_factory=list)
+    late: list[str] = field(default_factory=list)
+    poison: dict[tuple[str, int], str] = field(default_factory=dict)
+    troubles: list[str] = field(default_factory=list)
+    lag: float = 0.0
     _down: set[str] = field(default_factory=set)
     _asked: set[str] = field(default_factory=set)
     _rules: dict[object, list[Rule]] = field(default_factory=dict)
@@ -65,14 +76,50 @@ class Scene:
 
     @contextlib.asynccontextmanager
     async def supervised(self) -> AsyncIterator[None]:
-        """Start replicas again that have ended, as an orchestrator does."""
-        watching = asyncio.create_task(self._supervise())
+        """Start replicas again that have ended, and keep callbacks from those that are not ready.
+
+        That is what an orchestrator does, with its load balancer. Their logs are read meanwhile.
+        """
+        watching = [asyncio.create_task(work()) for work in (self._supervise, self._listen)]
+        try:
+            async with balanced(self.system):
+                yield
+        finally:
+            for task in watching:
+                task.cancel()
+            for task in watching:
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+
+    @contextlib.contextmanager
+    def happening(
+        self, kind: str, target: str, *, doubts: bool = False, ends: bool = False
+    ) -> Iterator[None]:
+        """Record that something is done to the system while the context is open."""
+        began = time.time()
         try:
             yield
         finally:
-            watching.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await watching
+            fault = Happened(
+                kind=kind, target=target, began=began, ended=time.time(), doubts=doubts, ends=ends
+            )
+            self.faults.append(fault)
+
+    def ended(self, what: str) -> None:
+        """Record an end that should not have been."""
+        self.ends.append(Seen(what=what, at=time.time()))
+
+    async def clocked(self) -> None:
+        """Note how late this loop is, at the worst, until cancelled."""
+        while True:
+            due = time.monotonic() + LOOK
+            await asyncio.sleep(LOOK)
+            self.lag = max(self.lag, time.monotonic() - due)
+
+    async def _listen(self) -> None:
+        while True:
+            self.logs.read()
+            await asyncio.sleep(1.0)
 
     async def _supervise(self) -> None:
         while True:
@@ -86,13 +133,13 @@ class Scene:
         if child.name in self._asked:
             self._asked.discard(child.name)
         else:
-            self.exits[f"{child.name} ({child.exit_code})"] += 1
+            self.ended(f"{child.name} ended unasked ({child.exit_code})")
         child.start()
 
     async def until_back(self, name: str) -> bool:
         """Wait until a replica works again; False when it does not in time."""
         (child,) = self.replicas(name)
-        stop = asyncio.get_running_loop().time() + SOON
+        stop = asyncio.get_running_loop().time() + READY_WITHIN
         while asyncio.get_running_loop().time() < stop:
             if await self.system.is_ready(child):
                 return True
@@ -123,17 +170,3 @@ class Scene:
             yield
         finally:
             await self.system.model("PUT", "/control", json={})
-
-    async def metric(self, service: str, name: str) -> float:
-        """Return the sum of a counter over the replicas that answer."""
-        total = 0.0
-        async with httpx.AsyncClient(timeout=5.0) as http:
-            for port in self.system.ports.services[service]:
-                with contextlib.suppress(httpx.HTTPError):
-                    answer = await http.get(f"http://127.0.0.1:{port}/metrics")
-                    total += sum(
-                        float(line.rsplit(" ", 1)[1])
-                        for line in answer.text.splitlines()
-                        if line.startswith((f"{name}{{", f"{name} "))
-                    )
-        return total

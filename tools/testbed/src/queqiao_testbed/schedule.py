@@ -13,11 +13,15 @@ AT_ONCE = 4
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """A kind of fault: whom it may hit, and how long it lasts (seconds)."""
+    """A kind of fault: whom it may hit, and how long it lasts (seconds).
+
+    For `rest` seconds after it, its target is left alone: what was killed has to start first.
+    """
 
     targets: tuple[str, ...]
     shortest: float
     longest: float
+    rest: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +33,7 @@ class Planned:
     target: str
     seconds: float
     seed: int
+    rest: float = 1.0
 
     @property
     def end(self) -> float:
@@ -86,6 +91,7 @@ def _placed(
                 target=target,
                 seconds=round(lasts, 2),
                 seed=dice.randrange(1 << 30),
+                rest=kind.rest,
             )
             if _is_free(one, plan, replicas):
                 return one
@@ -93,6 +99,8 @@ def _placed(
 
 
 def _is_free(one: Planned, plan: Sequence[Planned], replicas: int) -> bool:
-    beside = [other for other in plan if other.at < one.end + 1 and one.at < other.end + 1]
+    beside = [
+        other for other in plan if other.at < one.end + one.rest and one.at < other.end + other.rest
+    ]
     taken = frozenset().union(*(parts(other.target, replicas) for other in beside))
     return len(beside) < AT_ONCE and not taken & parts(one.target, replicas)

@@ -138,4 +138,12 @@ class IngressSettings(Section, frozen=True, kw_only=True):
         float,
         Meta(ge=0, description="seconds: callbacks signed longer ago are refused; 0: of any age"),
     ] = 0.0
+    linger: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=120,
+            description="seconds: callbacks are taken after SIGTERM, while /readyz says stopping",
+        ),
+    ] = 3.0
     busy: str = "现在咨询的人有点多，请稍后再发一次。"
