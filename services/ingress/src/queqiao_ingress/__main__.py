@@ -14,6 +14,7 @@ from queqiao_ingress.doors import open_doors
 from queqiao_ingress.pages import AnswerPages
 from queqiao_ingress.readers import Readers
 from queqiao_ingress.service import Ingress
+from queqiao_ingress.storing import Storing
 from queqiao_ingress.streams import Streams
 from queqiao_ingress.waiting import REMEMBERED, WaitingRoom
 
@@ -21,9 +22,10 @@ from queqiao_ingress.waiting import REMEMBERED, WaitingRoom
 async def main(runtime: Runtime) -> None:
     """Wire the service and work until told to stop."""
     config = runtime.config
+    storing = Storing(runtime.bus, now=time.monotonic)
     ingress = Ingress(
         config,
-        publisher=runtime.bus,
+        publisher=storing,
         claims=runtime.bucket(CLAIMS, Claim),
         tries=runtime.bucket(CLAIMS, Tries),
         given=runtime.bucket(CLAIMS, Given),
@@ -39,6 +41,7 @@ async def main(runtime: Runtime) -> None:
     )
     entrance.open(runtime.app)
     open_pages(runtime)
+    runtime.mode("storage", lambda: runtime.bus.is_stalled or storing.is_stuck())
     runtime.follow(OFFERS, ingress.hear, since=REMEMBERED)
     await runtime.run()
 
