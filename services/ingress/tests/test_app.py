@@ -14,6 +14,7 @@ from queqiao_common import telemetry
 from queqiao_common.errors import BrokerUnavailable
 from queqiao_common.events import WindowMissed
 from queqiao_common.settings import Secret
+from queqiao_common.testing import eventually
 from queqiao_ingress.app import MOST_REFUSALS
 from queqiao_wechat.crypto import Cipher
 from queqiao_wechat.signature import sign
@@ -207,6 +208,26 @@ async def test_a_body_that_does_not_come_is_given_up():
     response = await site(ingress={"body_timeout": 0.01}).post(stuck())
 
     assert refused(response) == 408
+
+
+async def test_a_flood_of_slow_bodies_is_bounded_and_leaves_room_when_it_ebbs():
+    """Each costs a connection and memory for seconds: WeChat's own callbacks come again."""
+    crowded, ebb = site(ingress={"max_open": 5, "body_timeout": 60.0}), asyncio.Event()
+
+    async def slow():
+        yield b"<xml>"
+        await ebb.wait()
+
+    flood = [asyncio.create_task(crowded.post(slow())) for _ in range(50)]
+    await eventually(lambda: sum(task.done() for task in flood) == 45)
+    during = await crowded.post(wechat.text("你好"))
+    ebb.set()
+    answers = await asyncio.gather(*flood)
+    after = await crowded.post(wechat.text("你好"))
+
+    assert sorted(one.status_code for one in answers) == [400] * 5 + [503] * 45
+    assert refused(during) == 503
+    assert after.status_code == 200
 
 
 # -- a client that leaves ------------------------------------------------------------------------

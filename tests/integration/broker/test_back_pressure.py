@@ -32,25 +32,30 @@ async def test_users_are_asked_for_patience_while_there_is_no_room_and_then_answ
         await system.say(account, "p1", "挤得进去吗")
         await answered(system, account, "p1", BUSY)
 
+        async def is_seen():
+            await system.say(account, "p2", "还是不行吗")
+            return await anybody_waits(system, ("ingress",))
+
+        await eventually(is_seen, within=30, every=0.5)
         await bus.api("STREAM.PURGE.CHAT", {"filter": "chat.inbound.filler.>"})
         await system.say(account, "p1", "现在呢")
         await answered(system, account, "p1", "现在呢")
+        assert not await anybody_waits(system, ("ingress",))
 
 
 def has_waited(system, before):
     return system.logs().count(WAITING) > before
 
 
-async def anybody_waits(system):
+async def anybody_waits(system, services=("moderation", "context", "llm", "egress")):
     """Whether a service says on its own port that what it has to store is waiting."""
+    ports = [port for service in services for port in system.ports.services[service]]
     async with httpx.AsyncClient() as http:
-        pages = [
-            await http.get(f"http://127.0.0.1:{port}/readyz")
-            for service in ("moderation", "context", "llm")
-            for port in system.ports.services[service]
-        ]
+        pages = [await http.get(f"http://127.0.0.1:{port}/readyz") for port in ports]
+        metrics = [await http.get(f"http://127.0.0.1:{port}/metrics") for port in ports]
     assert all(page.is_success for page in pages), "it is degraded, but ready"
-    return any("storage" in page.text for page in pages)
+    shown = any('queqiao_degraded{mode="storage"} 1.0' in page.text for page in metrics)
+    return shown and any("storage" in page.text for page in pages)
 
 
 @pytest.mark.slow
@@ -62,6 +67,8 @@ async def test_services_wait_for_room_inside_and_lose_and_double_nothing(
             "LLM": "llm.request.filler",
             "REPLY": "reply.draft.filler",
             "KV_conversations": "$KV.conversations.filler",
+            "KV_sent": "$KV.sent.filler",
+            "KV_quota": "$KV.quota.filler",
         }
         for number, (stream, subject) in enumerate(full.items(), start=1):
             question, user = f"第{number}问", f"i{number}"

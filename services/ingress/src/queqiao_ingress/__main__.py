@@ -15,6 +15,7 @@ from queqiao_ingress.pages import AnswerPages
 from queqiao_ingress.people import People
 from queqiao_ingress.readers import Readers
 from queqiao_ingress.service import Ingress
+from queqiao_ingress.storing import Storing
 from queqiao_ingress.streams import Streams
 from queqiao_ingress.waiting import REMEMBERED, WaitingRoom
 
@@ -23,9 +24,10 @@ async def main(runtime: Runtime) -> None:
     """Wire the service and work until told to stop."""
     config = runtime.config
     people = People(now_ms=runtime.now_ms)
+    storing = Storing(runtime.bus, now=time.monotonic)
     ingress = Ingress(
         config,
-        publisher=runtime.bus,
+        publisher=storing,
         claims=runtime.bucket(CLAIMS, Claim),
         tries=runtime.bucket(CLAIMS, Tries),
         streams=Streams(runtime.bucket(DISPLAYS, Display), now_ms=runtime.now_ms),
@@ -42,6 +44,7 @@ async def main(runtime: Runtime) -> None:
     entrance.open(runtime.app)
     runtime.serves = entrance.before(runtime.app)
     open_pages(runtime)
+    runtime.mode("storage", lambda: runtime.bus.is_stalled or storing.is_stuck())
     runtime.follow(OFFERS, ingress.hear, since=REMEMBERED)
     runtime.follow_bucket(PEOPLE, people.hear, since=config.handover.timeout)
     await runtime.run(linger=config.ingress.linger)

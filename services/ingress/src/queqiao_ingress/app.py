@@ -3,12 +3,13 @@
 import asyncio
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from opentelemetry.util.types import AttributeValue
-from prometheus_client import Counter
+from prometheus_client import Counter, Gauge
 from queqiao_common import telemetry
 from queqiao_common.settings import IngressSettings
 from starlette.background import BackgroundTask
@@ -37,6 +38,7 @@ CALLBACKS = Counter(
     "Callbacks, by account (empty: unknown) and answer (a rejection's reason).",
     ["account", "answer"],
 )
+OPEN = Gauge("queqiao_ingress_open", "Callbacks that are being read, handled or held open.")
 
 
 class Entrance:
@@ -58,6 +60,7 @@ class Entrance:
         self._ingress = ingress
         self._settings = settings
         self._now_ms = now_ms
+        self._open = 0
         self._refusals = Sparing(per_second=MOST_REFUSALS, now=clock)
 
     def open(self, app: FastAPI) -> None:
@@ -103,12 +106,31 @@ class Entrance:
                 door = self._door(account)
                 door.greet(request.query_params)
                 self._check_age(request.query_params, received_ms)
-                body = await read_body(request, self._settings)
-                callback = door.admit(request.query_params, body, received_ms=received_ms)
+                with self._room():
+                    body = await read_body(request, self._settings)
+                    callback = door.admit(request.query_params, body, received_ms=received_ms)
+                    gone = _gone(request)
+                    answer = await self._ingress.answer(callback, began=began, gone=gone)
             except RejectedError as rejected:
                 return self._reject(account, rejected, began)
-            answer = await self._ingress.answer(callback, began=began, gone=_gone(request))
             return self._respond(account, callback, answer, began)
+
+    @contextmanager
+    def _room(self) -> Iterator[None]:
+        """Bound what is open at once, before a body is read: a slow one costs a place as well.
+
+        Raises:
+            RejectedError: there are too many; WeChat delivers the message again.
+        """
+        if self._open >= self._settings.max_open:
+            raise RejectedError(503, "crowded")
+        self._open += 1
+        OPEN.inc()
+        try:
+            yield
+        finally:
+            self._open -= 1
+            OPEN.dec()
 
     def _door(self, account: str) -> Door:
         door = self._doors.get(account)

@@ -11,7 +11,7 @@ import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Literal
 
 import msgspec
 from prometheus_client import Histogram
@@ -35,6 +35,7 @@ from queqiao_ingress.callback import (
     Stream,
 )
 from queqiao_ingress.people import People
+from queqiao_ingress.storing import Publisher
 from queqiao_ingress.streams import Streams
 from queqiao_ingress.waiting import Gone, Seat, Stay, Terms, WaitingRoom
 
@@ -92,19 +93,6 @@ class Answer:
     def status(self) -> int:
         """The HTTP status: 503 wherever WeChat shall deliver the message again."""
         return 503 if self.kind in {"silent", "gone", "unavailable"} else 200
-
-
-class Publisher(Protocol):
-    """What ingress needs of the bus."""
-
-    @property
-    def connected(self) -> bool:
-        """Whether the broker can be spoken to right now."""
-
-    async def publish_event(
-        self, event: Event, *, parent: Mapping[str, str] | None = None, deadline: float = 30.0
-    ) -> PubAck:
-        """Publish until acknowledged, for at most `deadline` seconds."""
 
 
 class Ingress:

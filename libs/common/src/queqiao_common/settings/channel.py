@@ -133,6 +133,14 @@ class IngressSettings(Section, frozen=True, kw_only=True):
     max_waiting: Annotated[
         int, Meta(ge=1, description="callbacks held open by one replica; above it: busy text")
     ] = 5000
+    max_open: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description="callbacks open in one replica, read, handled or held; above it: 503, so "
+            "that WeChat comes again. Keep it above `max_waiting`",
+        ),
+    ] = 8000
     body_timeout: Annotated[float, Meta(gt=0, description="for a slow body")] = 3.0
     max_age: Annotated[
         float,
