@@ -1,8 +1,8 @@
 """Measure: `python -m bench [what ...] [--seconds 10] [--soak MINUTES] [--write FILE]`.
 
-Without a name: overhead, scaling, streaming and restart (some four minutes). `memory` and `crowd`
-take minutes of their own, and so does `--soak`. Every measurement has a broker of its own with
-`sync_interval: always`; fakes and load share the machine with what they measure.
+Without a name: overhead, scaling, streaming and restart (some four minutes). `memory`, `crowd` and
+`persistence` take minutes of their own, and so does `--soak`. Every measurement has a broker of its
+own with `sync_interval: always`; fakes and load share the machine with what they measure.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import uvloop
 
-from bench import crowd, memory, overhead, restart, scaling, streaming
+from bench import crowd, memory, overhead, persistence, restart, scaling, streaming
 from bench.machine import description
 
 Measure = Callable[[float], Awaitable[str]]
@@ -24,6 +24,7 @@ MEASURES: dict[str, tuple[str, Measure]] = {
     "streaming": ("First and last words of a long answer", streaming.measure),
     "restart": ("A rolling restart under load", restart.measure),
     "memory": ("Memory and disk by conversations", memory.measure),
+    "persistence": ("The relay, its stream stored at once or later", persistence.measure),
     "crowd": ("5,000 users within one minute, a model of 3 s", crowd.measure),
 }
 USUAL = ("overhead", "scaling", "streaming", "restart")

@@ -20,6 +20,8 @@ from bench.machine import NO_LIMIT, load, markdown, rss_mib, stage
 CONVERSATION_COUNT = 100_000
 HISTORY = 10
 IN_FLIGHT = 512
+SHOWN = 6
+"""Columns of the table of memory over time, after the start."""
 
 
 def talk(number: int) -> Conversation:
@@ -88,8 +90,20 @@ async def measure(seconds: float) -> str:
     )
 
 
+def growth(values: list[float], minutes: float) -> float:
+    """Return the slope of the second half of looks a minute apart, by least squares, in MiB/h."""
+    half = values[len(values) // 2 :]
+    times = [minutes * index / max(1, len(values) - 1) for index in range(len(half))]
+    if len(half) < 2:
+        return 0.0
+    middle, mean = sum(times) / len(times), sum(half) / len(half)
+    spread = sum((time - middle) ** 2 for time in times)
+    both = sum((time - middle) * (value - mean) for time, value in zip(times, half, strict=True))
+    return 60 * both / spread
+
+
 async def soak(minutes: float, rate: float = 30.0) -> str:
-    """Keep up a load and look at every process at the start, in the middle and at the end."""
+    """Keep up a load and look at every process each minute."""
     options = Options(settings={"moderation": NO_LIMIT})
     looks: list[dict[str, float]] = []
     failed = sent = 0
@@ -103,12 +117,18 @@ async def soak(minutes: float, rate: float = 30.0) -> str:
                 seen = await load(system, account="plain", seconds=60, rate=rate, users=20_000)
                 failed, sent = failed + seen.failed, sent + seen.sent
                 looks.append({name: rss_mib(pid) for name, pid in known.items()})
-    middle = looks[len(looks) // 2]
+    columns = [round(share * (len(looks) - 1) / SHOWN) for share in range(SHOWN + 1)]
     rows = [
-        (name, *(f"{look[name]:.0f}" for look in (looks[0], middle, looks[-1]))) for name in known
+        (
+            name,
+            *(f"{looks[column][name]:.0f}" for column in columns),
+            f"{growth([look[name] for look in looks], minutes):+.1f}",
+        )
+        for name in known
     ]
+    head = ("MiB", *(f"{minutes * share / SHOWN:.0f} min" for share in range(SHOWN + 1)))
     return (
-        markdown(("MiB", "start", "middle", "end"), rows)
+        markdown((*head, "second half, MiB/h"), rows)
         + f"\n{minutes:.0f} minutes at {rate:.0f} messages/s: {sent:,} messages, "
         f"{failed} not answered within their callback.\n"
     )

@@ -14,7 +14,8 @@ import msgspec
 import uvloop
 from queqiao_common import bus as bus_module
 from queqiao_common import settings
-from queqiao_common.bus import Bus, Raw
+from queqiao_common.answers import Raw
+from queqiao_common.bus import Bus
 from queqiao_common.events import InboundMessage
 from queqiao_common.pull import Puller
 from queqiao_common.settings import Nats
@@ -27,7 +28,7 @@ decode = msgspec.json.Decoder(InboundMessage).decode
 encode = msgspec.json.Encoder().encode
 
 
-async def provision(bus: Bus) -> None:
+async def provision(bus: Bus, *, persistence: str = "default") -> None:
     """Create the relay's stream, with what Queqiao's own streams have, and its consumers."""
     await bus.api(
         f"STREAM.CREATE.{STREAM}",
@@ -41,6 +42,7 @@ async def provision(bus: Bus) -> None:
             "duplicate_window": 900 * 10**9,
             "num_replicas": 1,
             "compression": "s2",
+            "persist_mode": persistence,
         },
     )
     for hop in range(HOPS + 1):

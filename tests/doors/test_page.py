@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 from queqiao_common.events import InboundMessage
+from queqiao_common.settings import Handover
 from queqiao_egress import customers
-from queqiao_ingress.callback import Callback, Ignore, Poll, Say
+from queqiao_ingress.callback import Callback, Hold, Ignore, Poll, Publish, Say
 from queqiao_ingress.doors import open_doors
 from queqiao_wechat import kf_client
 
+from libs.wechat.tests import samples
 from services.ingress.tests import wechat, wecom
 
 PAGE = Path(__file__).parents[2] / "docs" / "wechat.md"
@@ -53,68 +55,29 @@ EVENTS = {
 }
 """What the conversation does about the events that reach it."""
 
-MESSAGES = {
-    "text": "<Content>你好</Content>",
-    "text, a tapped item of a menu": "<Content>满意</Content><bizmsgmenuid>101</bizmsgmenuid>",
-    "image": "<PicUrl>http://mmbiz.qpic.cn/1</PicUrl><MediaId>M1</MediaId>",
-    "voice": "<MediaId>M1</MediaId><Format>amr</Format>",
-    "video": "<MediaId>M1</MediaId><ThumbMediaId>T1</ThumbMediaId>",
-    "shortvideo": "<MediaId>M1</MediaId><ThumbMediaId>T1</ThumbMediaId>",
-    "location": "<Location_X>30.27</Location_X><Location_Y>120.15</Location_Y>"
-    "<Scale>16</Scale><Label>西湖</Label>",
-    "link": "<Title>标题</Title><Description>摘要</Description><Url>https://a.example/x</Url>",
-    "miniprogrampage": "<Title>卡片</Title><AppId>wx1</AppId><PagePath>pages/a</PagePath>",
-    "a type that nobody knows yet": "<Hologram>1</Hologram>",
-}
-TYPES = {"text, a tapped item of a menu": "text", "a type that nobody knows yet": "hologram"}
-PUSHED_EVENTS = {
-    "subscribe": "<EventKey>qrscene_inv42</EventKey><Ticket>TK1</Ticket>",
-    "unsubscribe": "<EventKey></EventKey>",
-    "SCAN": "<EventKey>inv42</EventKey><Ticket>TK1</Ticket>",
-    "LOCATION": "<Latitude>30.27</Latitude><Longitude>120.15</Longitude>",
-    "CLICK": "<EventKey>BTN_HELP</EventKey>",
-    "VIEW": "<EventKey>https://a.example/</EventKey>",
-    "view_miniprogram": "<EventKey>pages/a</EventKey>",
-    "scancode_push": "<EventKey>SC</EventKey>",
-    "scancode_waitmsg": "<EventKey>SC</EventKey>",
-    "pic_sysphoto": "<EventKey>P</EventKey>",
-    "pic_photo_or_album": "<EventKey>P</EventKey>",
-    "pic_weixin": "<EventKey>P</EventKey>",
-    "location_select": "<EventKey>L</EventKey>",
-    "TEMPLATESENDJOBFINISH": "<MsgID>1</MsgID><Status>success</Status>",
-    "MASSSENDJOBFINISH": "<MsgID>1</MsgID><Status>sendsuccess</Status>",
-    "subscribe_msg_popup_event": "",
-    "subscribe_msg_change_event": "",
-    "subscribe_msg_sent_event": "",
-    "kf_create_session": "<KfAccount>kf01@demo</KfAccount>",
-    "kf_close_session": "<KfAccount>kf01@demo</KfAccount>",
-    "kf_switch_session": "<FromKfAccount>a@demo</FromKfAccount><ToKfAccount>b@demo</ToKfAccount>",
-    "user_enter_tempsession": "<SessionFrom>home</SessionFrom>",
-    "wxa_media_check": "<trace_id>T-1</trace_id>",
-    "user_info_modified": "<OpenID>oX</OpenID>",
-    "user_authorization_revoke": "<OpenID>oX</OpenID>",
-    "enter_agent": "<EventKey></EventKey>",
-    "debug_demo": "<debug_str>x</debug_str>",
-}
+UNKNOWN = "a type that nobody knows yet"
+MESSAGES = {**samples.MESSAGES, UNKNOWN: "<Hologram>1</Hologram>"}
+TYPES = {**samples.TYPES, UNKNOWN: "hologram"}
+PUSHED_EVENTS = samples.EVENTS
 KINDS = ("subscription", "service", "miniprogram", "wecom", "wecom_kf", "wecom_bot")
-MINI_PROGRAM = {"text", "image", "miniprogrampage", "a type that nobody knows yet"}
+MINI_PROGRAM = {"text", "image", "miniprogrampage", UNKNOWN}
 MINI_PROGRAM_EVENTS = {
     "user_enter_tempsession", "wxa_media_check", "user_info_modified", "user_authorization_revoke",
     "subscribe_msg_popup_event", "subscribe_msg_change_event", "subscribe_msg_sent_event",
     "kf_create_session", "kf_close_session", "debug_demo",
 }  # fmt: skip
 WECOM_EVENTS = {"subscribe", "unsubscribe", "enter_agent", "CLICK", "VIEW", "LOCATION"}
-NOT_WECOM = {"text, a tapped item of a menu", "miniprogrampage"}
+NOT_WECOM = {samples.MENU_TAP, "miniprogrampage"}
 NOT_OFFICIAL_EVENTS = {"user_enter_tempsession", "wxa_media_check", "enter_agent"}
 PULLED = {
     "text": {"content": "你好"},
-    "text, a tapped item of a menu": {"content": "满意", "menu_id": "101"},
+    samples.MENU_TAP: {"content": "满意", "menu_id": "101"},
     "image": {"media_id": "M1"},
     "voice": {"media_id": "M1"},
     "video": {"media_id": "M1"},
     "location": {"latitude": 30.27, "longitude": 120.15, "name": "西湖"},
     "link": {"title": "标题", "url": "https://a.example/x"},
-    "a type that nobody knows yet": {"hologram": 1},
+    UNKNOWN: {"hologram": 1},
 }
 PULLED_EVENTS = ("enter_session", "session_status_change", "msg_send_fail")
 BOT: dict[str, dict[str, object]] = {
@@ -205,6 +168,51 @@ def outcome(kind: str, name: str) -> str:
     return pushed(kind, name) if known else NOTHING
 
 
+HOLDING: tuple[tuple[str, dict[str, str]], ...] = (
+    ("subscription", {"kind": "subscription"}),
+    ("service", {"kind": "service"}),
+    ("service, `delivery` = `active`", {"kind": "service", "delivery": "active"}),
+    ("miniprogram", {"kind": "miniprogram"}),
+    ("wecom", {"kind": "wecom"}),
+    ("wecom, `delivery` = `active`", {"kind": "wecom", "delivery": "active"}),
+)
+QUESTIONS: tuple[tuple[str, str, Handover], ...] = (
+    ("a question", "你好", Handover()),
+    ("a question, and the model may hand over", "你好", Handover(by_model=True)),
+    ("a word that asks for a person", "转人工", Handover()),
+    ("that word, `[handover]` off", "转人工", Handover(enabled=False)),
+)
+
+
+def held(fields: dict[str, str], text: str, handover: Handover) -> str:
+    """Say for what the callback of a text is held open, if it is."""
+    own = wechat if fields["kind"] != "wecom" else wecom
+    config = wechat.replaced(wechat.config(own.account(**fields)), handover=handover)
+    door = open_doors(config)[config.accounts[0].id]
+    body = wechat.text(text)
+    sent = (wechat.signed(), body) if own is wechat else wecom.sealed(body)
+    match door.admit(*sent, received_ms=wecom.NOW_MS).purpose:
+        case Hold(mode="transfer"):
+            return "the hand-over"
+        case Hold():
+            return "the reply"
+        case Publish(may_hand_over=True):
+            return "while with a person"
+        case _:
+            return NOTHING
+
+
+def holding() -> list[str]:
+    """Write which callbacks are held open, and for what."""
+    head = ["", *(name for name, _, _ in QUESTIONS)]
+    body = [
+        [f"`{kind}`{comma}{rest}", *(held(fields, text, how) for _, text, how in QUESTIONS)]
+        for name, fields in HOLDING
+        for kind, comma, rest in [name.partition(",")]
+    ]
+    return ["| " + " | ".join(line) + " |" for line in [head, ["---"] * len(head), *body]]
+
+
 def rows(names: tuple[str, ...]) -> list[str]:
     """Write the rows of a table."""
     head = ["", *(f"`{kind}`" for kind in KINDS)]
@@ -235,6 +243,17 @@ def page() -> str:
             "",
             *rows(events),
             "",
+            "## What is held open",
+            "",
+            "A callback is answered `success` at once, or held for `passive_window` at most. Where",
+            "replies go by API, it is held for nothing but the hand-over to a person, which has no",
+            "other way (ADR 0014). With `by_model` or `failures` anything may be so answered,",
+            "and every message costs an open connection for as long as its answer takes.",
+            "",
+            *holding(),
+            "",
+            "Customer Service (`wecom_kf`) hands over by API, and an AI bot has no people.",
+            "",
             "## In a word",
             "",
             "| | |",
@@ -252,7 +271,7 @@ def test_the_page_says_what_the_code_does():
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_account_answers_a_text_and_declines_what_it_does_not_know(kind):
     assert outcome(kind, "text") == ASKED
-    assert outcome(kind, "a type that nobody knows yet") in {DECLINED, NOTHING}
+    assert outcome(kind, UNKNOWN) in {DECLINED, NOTHING}
 
 
 if __name__ == "__main__":

@@ -95,7 +95,7 @@ class Target:
     def _forget(self) -> None:
         self._site.broker.stored.clear()
         self._site.broker.traces.clear()
-        for documents in (self._site.claims, self._site.displays, self._site.given):
+        for documents in (self._site.claims, self._site.displays):
             documents.documents.clear()
 
 

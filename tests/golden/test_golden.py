@@ -22,6 +22,7 @@ from queqiao_common.events import (
     MenuItem,
     PassiveOffer,
     PullWanted,
+    ReplyGiven,
     Summarised,
     TurnTimeout,
     Usage,
@@ -96,6 +97,7 @@ def samples() -> list[Event]:
             form=Form(kind="news", card=CARD),
         ),
         WindowMissed(id="missed:m_1", account=ACCOUNT, conv=CONV, openid="oUSER", msgid="m_1"),
+        ReplyGiven(id="given:m_1", account=ACCOUNT, msgid="m_1", delivery=2),
         TurnTimeout(id=f"due:{TURN}", account=ACCOUNT, conv=CONV, turn_id=TURN),
         DeadLetter(
             id="dead:llm-requests:7",

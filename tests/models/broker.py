@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from queqiao_common.bus import PubAck, Refused, WrongRevision, _Problem
+from queqiao_common.answers import Problem, PubAck, Refused, WrongRevision
 from queqiao_common.errors import BrokerUnavailable, TransientError
 from queqiao_common.events import Event, TurnTimeout
 from queqiao_common.kv import NOT_FOUND
@@ -147,7 +147,7 @@ class Broker:
         """Answer a request for the last record of a key."""
         record = self.records.get(subject)
         if record is None:
-            raise Refused("MSG.GET", _Problem(404, NOT_FOUND, "no message found"))
+            raise Refused("MSG.GET", Problem(404, NOT_FOUND, "no message found"))
         data = base64.b64encode(record.data).decode()
         return json.dumps({"message": {"seq": record.revision, "data": data}}).encode()
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 from prometheus_client import REGISTRY
-from queqiao_common.claims import Claim, Given, Tries
+from queqiao_common.claims import Claim, Tries
 from queqiao_common.displays import Display
 from queqiao_common.events import (
     CompletionRequest,
@@ -25,6 +25,7 @@ from queqiao_common.events import (
 )
 from queqiao_common.kv import JetStreamDocuments
 from queqiao_common.pages import Page as AnswerPage
+from queqiao_common.people import WithPerson
 from queqiao_common.settings import Account, Config, Secret
 from queqiao_common.settings import Delivery as Settings
 from queqiao_common.testing import ACCOUNT, CONV, MemoryObjects
@@ -36,6 +37,7 @@ from queqiao_common.topology import (
     MAILBOX,
     NOTES,
     PAGES,
+    PEOPLE,
     QUOTA,
     SENT,
     Bucket,
@@ -45,6 +47,7 @@ from queqiao_context.chain import Chain, Gap
 from queqiao_context.document import Arrival, Conversation
 from queqiao_context.document import read as read_conversation
 from queqiao_context.notes import Remembered
+from queqiao_context.overload import Shed
 from queqiao_context.service import Context, Documented
 from queqiao_egress.attaching import Attachments
 from queqiao_egress.channels.official import traits_of
@@ -57,6 +60,7 @@ from queqiao_egress.sending import Sending
 from queqiao_egress.sent import Marker, Policy
 from queqiao_egress.service import Egress, Ways
 from queqiao_egress.streaming import Streams
+from queqiao_ingress.people import People
 from queqiao_ingress.service import Ingress
 from queqiao_ingress.streams import Streams as OpenStreams
 from queqiao_ingress.waiting import WaitingRoom
@@ -76,6 +80,7 @@ OWNERS = {
 }
 Mode = Literal["passive", "active", "auto"]
 OFFERS = "event.PassiveOffer"
+GIVEN = "event.ReplyGiven"
 CLAIM_RECORDS = f"$KV.{CLAIMS.name}."
 PIECE = re.compile(r"【(\d+)\.(\d+)\.(\d+)】")
 STEP = 0.001
@@ -162,9 +167,9 @@ class World:
             publisher=ProcessBus(self.broker, process),
             claims=self._bucket(process, CLAIMS, Claim),
             tries=self._bucket(process, CLAIMS, Tries),
-            given=self._bucket(process, CLAIMS, Given),
             streams=OpenStreams(self._bucket(process, DISPLAYS, Display), now_ms=self.now_ms),
             room=WaitingRoom(seats=1000, now=self.loop.time),
+            people=People(now_ms=self.now_ms),
         )
         return Replica(process, ingress, {}, ((OFFERS, ingress.hear),))
 
@@ -177,12 +182,13 @@ class World:
                 ),
                 notes=self._bucket(process, NOTES, Remembered),
                 pages=self._bucket(process, PAGES, AnswerPage),
+                people=self._bucket(process, PEOPLE, WithPerson),
             ),
             inbound=Order(self.broker, process),
             publish=ProcessBus(self.broker, process).publish_event,
             now_ms=self.now_ms,
             new_page_id=lambda: "page",
-            is_overloaded=lambda: False,
+            shed=lambda: Shed.NOTHING,
         )
         handlers: dict[type[Event], Handler] = {
             ScreenedMessage: context.absorb,
@@ -216,7 +222,8 @@ class World:
             attachments=attachments,
         )
         egress = Egress(self.config, ways, owner=owner, now_ms=self.now_ms)
-        return Replica(process, egress, {Delivery: egress.deliver}, ((CLAIM_RECORDS, claims.hear),))
+        hears = ((CLAIM_RECORDS, claims.hear), (GIVEN, claims.hear_given))
+        return Replica(process, egress, {Delivery: egress.deliver}, hears)
 
     def _channel(self, client: Client) -> Channel:
         async def send(message: Message, to: Recipient) -> None:
@@ -258,7 +265,7 @@ class World:
     async def _screen(self, received: Received[InboundMessage]) -> AsyncIterator[Event]:
         message = received.event
         yield ScreenedMessage(
-            id=f"scr:{message.id}",
+            id=f"scr:{message.id}:{received.sequence}",
             account=message.account,
             conv=message.conv,
             sequence=received.sequence,
@@ -443,3 +450,7 @@ class Order:
             if isinstance(one.event, ScreenedMessage) and one.event.sequence in sequences
         )
         return Chain(gap.after, gap.upto, sequences, verdicts if len(sequences) > 1 else ())
+
+    async def given_up(self, *, account: str, conv: str, gap: Gap) -> Chain:
+        """Moderation always speaks here, if late."""
+        return await self.chain(account=account, conv=conv, gap=gap)

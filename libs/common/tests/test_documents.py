@@ -6,7 +6,7 @@ import pytest
 from msgspec import Struct
 from queqiao_common import bus as bus_module
 from queqiao_common import provision
-from queqiao_common.bus import WrongRevision
+from queqiao_common.answers import WrongRevision
 from queqiao_common.kv import JetStreamDocuments
 from queqiao_common.settings import Nats
 from queqiao_common.testing import MemoryDocuments

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from queqiao_common import bus as bus_module
 from queqiao_common import provision
-from queqiao_common.bus import StreamFull
+from queqiao_common.answers import StreamFull
 from queqiao_common.errors import PermanentError, TransientError
 from queqiao_common.events import DeadLetter, InboundMessage, ScreenedMessage
 from queqiao_common.settings import Nats

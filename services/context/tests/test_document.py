@@ -2,7 +2,7 @@
 
 import msgspec
 import pytest
-from queqiao_common.errors import TransientError
+from queqiao_common.errors import Postponed
 from queqiao_common.events import Prompt, encode
 from queqiao_common.testing import ACCOUNT, CONV
 from queqiao_context.document import STEPS, VERSION, Conversation, read
@@ -34,7 +34,7 @@ def test_a_document_of_a_newer_release_is_left_to_its_replicas():
     """During an upgrade: read as ours it would be misunderstood, and written back broken."""
     newer = msgspec.json.encode({"account": ACCOUNT, "conv": CONV, "version": VERSION + 1})
 
-    with pytest.raises(TransientError, match="version"):
+    with pytest.raises(Postponed, match="version"):
         read(newer)
 
 

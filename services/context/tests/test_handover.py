@@ -112,6 +112,17 @@ def test_a_model_s_hand_over_that_came_too_late_is_made_with_the_next_message():
     assert talk.state.handed.reached
 
 
+def test_a_model_s_words_that_were_said_without_a_hand_over_are_followed_by_it():
+    """Egress says what it could not do: the words are delivered, and nobody was reached."""
+    talk = Talk(rules=SERVICE)
+    talk.hear("我要和人说")
+    talk.answer("这就转。", handover=True)
+
+    talk.deliver(status="delivered", via="api", unreached=True)
+
+    assert not talk.state.handed.reached
+
+
 def test_a_model_s_hand_over_to_nobody_ends_with_the_next_message():
     talk = Talk(rules=SERVICE)
     talk.hear("我要和人说")

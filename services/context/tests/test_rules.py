@@ -195,7 +195,7 @@ def test_what_is_known_of_each_kind_of_account(kind, agents, window_ms, passive_
     mine, other = Rule(accounts=("a",), reply="x"), Rule(accounts=("b",), reply="y")
     config = Config(accounts=(account,), personas={"tutor": TUTOR}, rules=(mine, other))
 
-    rules = rules_for(config, "a", now_ms=NOW_MS)
+    rules = rules_for(config, "a")
 
     assert (rules.agents, rules.window_ms, rules.passive_only) == (agents, window_ms, passive_only)
     assert rules.persona_of("") == ("tutor", TUTOR)
@@ -203,7 +203,7 @@ def test_what_is_known_of_each_kind_of_account(kind, agents, window_ms, passive_
 
 
 def test_an_account_that_is_gone_has_defaults():
-    rules = rules_for(Config(), "gone", now_ms=NOW_MS)
+    rules = rules_for(Config(), "gone")
 
     assert rules.persona_of("") == ("assistant", Persona())
     assert rules.settings == ContextSettings()

@@ -1,30 +1,42 @@
 """The handlers around the state machine: lost streams, lost documents, lost timers."""
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from msgspec import structs
 from queqiao_common import bus as bus_module
 from queqiao_common import provision
-from queqiao_common.errors import TransientError
-from queqiao_common.events import CompletionRequest, Delivery, Event, Summarised, TurnTimeout
-from queqiao_common.settings import Config, ContextSettings, Nats, Notes, Pages, Secret
+from queqiao_common.errors import Postponed
+from queqiao_common.events import (
+    CompletionRequest,
+    Delivery,
+    Event,
+    Summarised,
+    TurnTimeout,
+    Verdict,
+)
+from queqiao_common.settings import Account, Config, ContextSettings, Nats, Notes, Pages, Secret
 from queqiao_common.testing import (
     ACCOUNT,
     CONV,
     NOW_MS,
     MemoryDocuments,
+    delivered,
+    eventually,
     inbound,
     published,
     received,
     screened,
     screened_segment,
 )
-from queqiao_common.topology import CHAT
+from queqiao_common.topology import CHAT, MODERATION_INBOUND
+from queqiao_common.worker import Worker
 from queqiao_context import store
 from queqiao_context.chain import Chain, Gap
+from queqiao_context.conversation import VERDICT_MS
 from queqiao_context.document import Arrival
+from queqiao_context.overload import Shed
 from queqiao_context.service import Context, Documented
 from queqiao_context.store import InboundStream
 from queqiao_context.watch import PATIENCE_MS
@@ -40,6 +52,7 @@ class FakeStream:
 
     epochs: dict[bool, str] = field(default_factory=lambda: {False: "e1", True: "e1"})
     stored: dict[int, Arrival | None] = field(default_factory=dict)
+    failed: dict[int, Arrival] = field(default_factory=dict)
 
     async def epoch(self, *, fresh: bool = False) -> str:
         if fresh:
@@ -50,6 +63,10 @@ class FakeStream:
         sequences = tuple(one for one in sorted(self.stored) if gap.after < one <= gap.upto)
         verdicts = tuple(found for one in sequences if (found := self.stored[one]))
         return Chain(gap.after, gap.upto, sequences, verdicts)
+
+    async def given_up(self, *, account: str, conv: str, gap: Gap) -> Chain:
+        chain = await self.chain(account=account, conv=conv, gap=gap)
+        return replace(chain, verdicts=(*self.failed.values(), *chain.verdicts))
 
     def create_anew(self) -> None:
         """As another process would: nothing tells this replica."""
@@ -63,10 +80,11 @@ class Setting:
     documents: MemoryDocuments = field(default_factory=MemoryDocuments)
     notes: MemoryDocuments = field(default_factory=MemoryDocuments)
     pages: MemoryDocuments = field(default_factory=MemoryDocuments)
+    people: MemoryDocuments = field(default_factory=MemoryDocuments)
     sent: list[Event] = field(default_factory=list)
     now_ms: int = NOW_MS
     config: Config = field(default_factory=Config)
-    is_overloaded: bool = False
+    shed: Shed = Shed.NOTHING
 
     def replica(self) -> Context:
         async def publish(event):
@@ -74,12 +92,17 @@ class Setting:
 
         return Context(
             config=self.config,
-            documents=Documented(conversations=self.documents, notes=self.notes, pages=self.pages),
+            documents=Documented(
+                conversations=self.documents,
+                notes=self.notes,
+                pages=self.pages,
+                people=self.people,
+            ),
             inbound=self.stream,
             publish=publish,
             now_ms=lambda: self.now_ms,
             new_page_id=lambda: PAGE,
-            is_overloaded=lambda: self.is_overloaded,
+            shed=lambda: self.shed,
         )
 
     async def say(self, context: Context, sequence: int, text: str = "问") -> list[Event]:
@@ -181,6 +204,48 @@ async def test_a_turn_that_ended_elsewhere_is_left_alone():
     assert setting.sent == []
 
 
+# -- a verdict that never comes -------------------------------------------------------------
+
+
+async def stuck(setting: Setting, context: Context) -> list[Event]:
+    """The second message is judged, of the first one nothing is heard for too long."""
+    setting.stream.stored[1] = None
+    assert await setting.say(context, 2, "第二句") == []
+    setting.now_ms += VERDICT_MS + PATIENCE_MS
+    await context.look_after()
+    [timeout] = setting.sent
+    setting.sent.clear()
+    return await published(context.expire(received(timeout)))
+
+
+async def test_a_verdict_that_never_comes_silences_nobody():
+    """Whatever loses it: the messages behind it would never be answered, and nobody would know."""
+    setting = Setting()
+    context = setting.replica()
+    first = screened(inbound("第一句", msgid="m_1"), sequence=1, verdict=Verdict.FAILED)
+    setting.stream.failed[1] = Arrival(screened=first)
+
+    [apology] = await stuck(setting, context)
+
+    assert isinstance(apology, Delivery)
+    assert apology.text == ContextSettings().apology
+    talk = (await setting.documents.get(KEY)).value
+    assert (talk.cursor, talk.early, talk.queue[0].text) == (2, (), "第二句")
+
+
+async def test_while_moderation_may_still_speak_it_is_waited_for():
+    """It may be stopped for an hour: what it has not looked at is not given up for it."""
+    setting = Setting()
+    context = setting.replica()
+
+    assert await stuck(setting, context) == []
+    setting.now_ms += 60_000
+    await context.look_after()
+
+    assert len(setting.sent) == 1  # it is looked after again
+    assert asked(await setting.say(context, 1, "第一句")) == ["第一句\n第二句"]
+
+
 @pytest.fixture
 async def bus(broker):
     bus = await bus_module.connect(Nats(url=broker.url), "test")
@@ -217,6 +282,34 @@ async def test_a_conversation_without_a_cursor_does_not_look_back_for_ever(bus, 
     chain = await InboundStream(bus).chain(account=ACCOUNT, conv=CONV, gap=Gap(0, last))
 
     assert chain.sequences == (last,)
+
+
+@pytest.mark.broker
+async def test_only_what_moderation_is_done_with_is_given_up_for_it(bus):
+    first = await bus.publish_event(inbound("一", msgid="m_1"))
+    second = inbound("二", msgid="m_2")
+    ack = await bus.publish_event(second)
+    await bus.publish_event(screened(second, sequence=ack.seq))
+    stream, gap = InboundStream(bus), Gap(0, ack.seq)
+
+    before = await stream.given_up(account=ACCOUNT, conv=CONV, gap=gap)
+    assert [one.screened.text for one in before.verdicts] == ["二"]
+
+    async def nothing(_):
+        return
+        yield
+
+    worker = Worker(bus, MODERATION_INBOUND, nothing)
+    working = asyncio.create_task(worker.run())
+
+    async def failed():
+        chain = await stream.given_up(account=ACCOUNT, conv=CONV, gap=gap)
+        return [one.screened for one in chain.verdicts if one.screened.verdict is Verdict.FAILED]
+
+    [verdict] = await eventually(failed)
+    worker.stop()
+    await working
+    assert (verdict.sequence, verdict.message.text) == (first.seq, "一")
 
 
 @pytest.mark.broker
@@ -302,7 +395,7 @@ async def test_to_be_forgotten_waits_for_the_messages_before_it():
     await learn(setting, context, 1, "喜欢猫")
     setting.stream.stored |= {2: None, 3: None}
 
-    with pytest.raises(TransientError, match="yet to come"):
+    with pytest.raises(Postponed, match="yet to come"):
         await setting.say(context, 3, "忘记我")
     assert (await setting.notes.get(KEY)).value is not None
     await setting.say(context, 2)
@@ -342,8 +435,86 @@ async def test_a_page_stands_before_the_delivery_that_links_to_it():
 
 
 async def test_a_new_user_is_turned_away_while_there_are_too_many():
-    setting = Setting(is_overloaded=True)
+    setting = Setting(shed=Shed.NEW)
 
     [notice] = await setting.say(setting.replica(), 1)
 
     assert notice.text == ContextSettings().overloaded
+
+
+# -- people --------------------------------------------------------------------------------------
+
+BY_API = Account(id=ACCOUNT, appid="wx1", token=Secret("t"), delivery="active")
+
+
+async def handed_over(setting, context, **outcome):
+    """The user has asked for a person, and has been handed over, or what else became of it."""
+    await setting.say(context, 1, "转人工")
+    out = (await setting.documents.get(KEY)).value.out
+    result = delivered(delivery_id=out.id, turn_id=out.turn_id, **outcome)
+    await published(context.settle(received(result)))
+    return result
+
+
+async def test_ingress_is_told_who_talks_to_a_person_and_for_how_long():
+    """It would answer what they say with `success`, and nobody could pass it on."""
+    setting = Setting(config=Config(accounts=(BY_API,)))
+    context = setting.replica()
+
+    await handed_over(setting, context)
+    first = (await setting.people.get(KEY)).value
+    setting.now_ms += 60_000
+    await setting.say(context, 2, "在吗")
+
+    timeout_ms = int(setting.config.handover.timeout * 1000)
+    assert first.until_ms == NOW_MS + timeout_ms
+    assert (await setting.people.get(KEY)).value.until_ms == NOW_MS + 60_000 + timeout_ms
+
+
+async def test_ingress_is_told_before_anything_is_handed_over():
+    """The next message may be there before the platform has taken the one that asked."""
+    setting = Setting(config=Config(accounts=(BY_API,)))
+
+    await setting.say(setting.replica(), 1, "转人工")
+
+    assert (await setting.documents.get(KEY)).value.handed is None
+    assert (await setting.people.get(KEY)).value is not None
+
+
+async def test_ingress_is_told_that_nobody_was_reached():
+    setting = Setting(config=Config(accounts=(BY_API,)))
+    context = setting.replica()
+
+    await handed_over(setting, context, status="failed")
+
+    assert (await setting.people.get(KEY)).value is None
+
+
+async def test_ingress_is_told_that_the_person_has_left():
+    setting = Setting(config=Config(accounts=(BY_API,)))
+    context = setting.replica()
+    await handed_over(setting, context)
+
+    await setting.say(context, 2, "返回机器人")
+
+    assert (await setting.people.get(KEY)).value is None
+
+
+async def test_a_replica_that_died_before_it_told_has_the_next_tell():
+    """The event comes again, and finds the user with a person."""
+    setting = Setting(config=Config(accounts=(BY_API,)))
+    result = await handed_over(setting, setting.replica())
+    await setting.people.delete(KEY)
+
+    await published(setting.replica().settle(received(result)))
+
+    assert (await setting.people.get(KEY)).value is not None
+
+
+async def test_where_every_callback_is_held_anyway_nobody_is_told():
+    setting = Setting(config=Config(accounts=(structs.replace(BY_API, delivery="auto"),)))
+
+    await handed_over(setting, setting.replica())
+
+    assert (await setting.documents.get(KEY)).value.handed is not None
+    assert (await setting.people.get(KEY)).value is None

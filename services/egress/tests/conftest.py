@@ -3,11 +3,19 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from queqiao_common.claims import Claim, claim_key
 from queqiao_common.displays import Display
-from queqiao_common.events import Delivery, DeliveryResult, Event, PassiveOffer
+from queqiao_common.events import (
+    Delivery,
+    DeliveryResult,
+    Event,
+    PassiveOffer,
+    ReplyGiven,
+    encode,
+)
 from queqiao_common.settings import Account, Config, Pages, Secret
 from queqiao_common.settings import Delivery as Settings
 from queqiao_common.settings import Handover as HandoverSettings
@@ -101,11 +109,11 @@ class World:
 
     def __init__(
         self, *, mode="auto", kind="service", settings=None, pages=None, takes=True, gives=True,
-        channel=None,
+        channel=None, handover=None,
     ):  # fmt: skip
         self.settings = settings or Settings()
         self.pages = pages or Pages()
-        self.handover = HandoverSettings()
+        self.handover = handover or HandoverSettings()
         self.account = Account(
             id=ACCOUNT,
             kind=kind,
@@ -199,7 +207,8 @@ class World:
         if won and claim.answer:
             self.answered.append(claim.answer)
         for process in self.processes if self.gives else ():
-            process.claims.note_given(key)
+            given = ReplyGiven(id=f"given:{msgid}", account=ACCOUNT, msgid=msgid)
+            process.claims.hear_given(SimpleNamespace(subject="", data=encode(given)))
         return won
 
 

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from queqiao_common.errors import TransientError
 from queqiao_common.events import Card, Media, Menu, MenuItem
-from queqiao_common.settings import Account, Config, Pages, Secret
+from queqiao_common.settings import Account, Config, Handover, Pages, Secret
 from queqiao_common.settings import Delivery as Settings
 from queqiao_common.testing import (
     ACCOUNT,
@@ -17,6 +17,7 @@ from queqiao_common.testing import (
     waiting,
 )
 from queqiao_egress.channels.building import Builder
+from queqiao_egress.pages import Attachment, labelled
 from queqiao_wechat.client import AmbiguousError, ApiError, UnreachableError
 from queqiao_wechat.errcodes import lookup
 from queqiao_wechat.text import size
@@ -444,10 +445,44 @@ async def test_the_waiting_request_hands_over_after_the_api_has_said_so(at_home,
     assert (result.status, result.reasons[-1]) == ("delivered", "handed over")
 
 
-async def test_an_account_whose_callbacks_are_answered_at_once_cannot_hand_over(active):
+async def test_an_account_that_answers_by_api_hands_over_in_the_callback(active):
+    """Its replies never leave in the callback; the hand-over has no other way."""
     result = await active.deliver(delivery("正在转接", kind="notice", transfer=True))
 
-    assert (result.status, active.offers, active.wechat.shown) == ("failed", [], [])
+    assert [offer.form.kind for offer in active.offers] == ["transfer"]
+    assert active.wechat.shown == [("正在转接", False)]
+    assert (result.status, result.unreached) == ("delivered", False)
+
+
+@pytest.mark.parametrize(
+    ("handover", "final", "released"),
+    [
+        ({"by_model": True}, True, 1),
+        ({"failures": 1}, True, 1),
+        ({"by_model": True}, False, 0),
+        ({}, True, 0),
+    ],
+)
+async def test_a_request_held_for_a_person_is_let_go_with_the_end_of_the_answer(
+    world, handover, final, released
+):
+    """Where any answer may end with a person, every request is held until it is known."""
+    active = world(mode="active", handover=Handover(**handover))
+
+    await active.deliver(delivery("答", final=final))
+
+    assert [(offer.text, offer.items, offer.form) for offer in active.offers] == [
+        ("", (), None)
+    ] * released
+
+
+async def test_words_of_a_model_that_could_not_hand_over_are_not_taken_for_a_hand_over(world):
+    """The conversation then tries it with the user's next message."""
+    active = world(mode="active", takes=False)
+
+    result = await active.deliver(delivery("我请同事来", kind="answer", transfer=True))
+
+    assert (result.status, result.unreached) == ("delivered", True)
 
 
 async def test_a_passive_account_hands_over_instead_of_a_text(passive):
@@ -551,6 +586,48 @@ async def test_pictures_and_cards_follow_the_text(active):
     assert active.wechat.shown == [("请看", False)]
     assert [body["msgtype"] for body in active.wechat.bodies] == ["image", "news"]
     assert (result.status, result.parts) == ("delivered", 3)
+
+
+CARD = Card(title="说明", description="怎么退货", url="https://a.example")
+
+
+@pytest.mark.parametrize(
+    ("ai", "description"), [(True, "怎么退货\n（AI 生成）"), (False, "怎么退货")]
+)
+async def test_a_card_in_a_passive_reply_says_itself_that_an_ai_chose_its_words(
+    auto, ai, description
+):
+    """Nothing of WeChat's marks the answer to a callback."""
+    await auto.deliver(delivery("", ai=ai, kind="answer" if ai else "notice", cards=(CARD,)))
+
+    [offer] = auto.offers
+    assert offer.form.card.description == description
+    assert offer.form.card.title == "说明"
+
+
+async def test_a_card_that_wechat_marks_by_itself_is_shown_as_it_is(active):
+    await active.deliver(delivery("", ai=True, cards=(CARD,)))
+
+    [body] = active.wechat.bodies
+    assert body["news"]["articles"][0]["description"] == "怎么退货"
+
+
+async def test_a_menu_of_customer_service_ends_with_the_label(at_home, platform):
+    """WeCom has no mark of its own."""
+    kf = at_home("wecom_kf")
+
+    await kf.deliver(delivery("", ai=True, menu=MENU, peer="wk1"))
+
+    [body] = platform.at(KF_SEND)
+    assert body["msgmenu"]["tail_content"] == "谢谢\n（AI 生成）"
+
+
+def test_every_attachment_that_has_words_can_be_labelled():
+    miniprogram = Attachment(card=Card(title="店", appid="wx1", page_path="p"))
+
+    assert labelled(miniprogram, "（AI）").card.title == "店（AI）"
+    assert labelled(Attachment(media=VOICE), "（AI）") == Attachment(media=VOICE)
+    assert labelled(Attachment(menu=MENU), "") == Attachment(menu=MENU)
 
 
 async def test_a_passive_account_numbers_its_menus(passive):

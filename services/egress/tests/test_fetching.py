@@ -53,7 +53,7 @@ async def test_a_picture_is_ready_once_it_is_stored():
 
     [found] = event.message.media
     assert isinstance(event, MediaReady)
-    assert (event.id, event.sequence) == (f"ready:{event.message.id}", 7)
+    assert (event.id, event.sequence) == (f"ready:{event.message.id}:7", 7)
     assert (found.key, found.mime) == (key_of(ACCOUNT, PICTURE), "image/jpeg")
     assert side.objects.stored == {found.key: JPEG}
     assert "M1" not in found.key

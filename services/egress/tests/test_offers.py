@@ -7,8 +7,8 @@ import msgspec
 import pytest
 from queqiao_common import bus as bus_module
 from queqiao_common import provision
-from queqiao_common.claims import Claim, Given, Tries, claim_key, given_key
-from queqiao_common.events import PassiveOffer
+from queqiao_common.claims import Claim, Tries, claim_key
+from queqiao_common.events import PassiveOffer, ReplyGiven
 from queqiao_common.follow import Follower
 from queqiao_common.kv import JetStreamDocuments
 from queqiao_common.settings import Nats
@@ -60,7 +60,7 @@ async def test_a_claimed_answer_is_waited_for_until_it_has_left():
     waiting = asyncio.create_task(claims.until_given(KEY, 60))
     await asyncio.sleep(0)
 
-    claims.hear(raw(given_key("main", "m_1"), Given(delivery=1)))
+    claims.hear_given(raw(KEY, ReplyGiven(id="given:m_1", account="main", msgid="m_1")))
 
     assert await waiting
     assert await claims.until_given(KEY, 60)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from queqiao_common import telemetry
-from queqiao_common.bus import PubAck
+from queqiao_common.answers import PubAck
 from queqiao_common.events import Event
 
 

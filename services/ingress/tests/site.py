@@ -5,14 +5,15 @@ from typing import TypeAlias
 
 import httpx
 from fastapi import FastAPI
-from queqiao_common.bus import PubAck
-from queqiao_common.claims import Claim, Given, Tries
+from queqiao_common.answers import PubAck
+from queqiao_common.claims import Claim, Tries
 from queqiao_common.displays import Display
 from queqiao_common.events import Event, InboundMessage, PassiveOffer, encode
 from queqiao_common.settings import Config
 from queqiao_common.testing import CONV, MemoryDocuments
 from queqiao_ingress.app import Entrance
 from queqiao_ingress.doors import open_doors
+from queqiao_ingress.people import People
 from queqiao_ingress.service import Ingress
 from queqiao_ingress.streams import Streams
 from queqiao_ingress.waiting import WaitingRoom
@@ -60,24 +61,25 @@ class Site:
         self.claims: MemoryDocuments[Claim] = MemoryDocuments()
         tries: MemoryDocuments[Tries] = MemoryDocuments()
         self.displays: MemoryDocuments[Display] = MemoryDocuments()
-        self.given: MemoryDocuments[Given] = MemoryDocuments()
         self.ingress = self.broker.ingress = Ingress(
             config,
             publisher=self.broker,
             claims=self.claims,
             tries=tries,
-            given=self.given,
             streams=Streams(self.displays, now_ms=lambda: NOW_MS),
             room=WaitingRoom(seats=config.ingress.max_waiting, now=lambda: 0.0),
+            people=People(now_ms=lambda: NOW_MS),
         )
-        self.app = FastAPI()
-        Entrance(
+        app = FastAPI()
+        entrance = Entrance(
             doors=open_doors(config),
             ingress=self.ingress,
             settings=config.ingress,
             now_ms=lambda: NOW_MS,
             clock=lambda: 0.0,
-        ).open(self.app)
+        )
+        entrance.open(app)
+        self.app = entrance.before(app)
 
     async def get(self, query: Query, path: str = PATH) -> httpx.Response:
         return await self._send("GET", path, query)

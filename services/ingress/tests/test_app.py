@@ -83,7 +83,7 @@ async def test_a_reply_in_time_is_the_body_of_the_answer():
 
     assert wechat.said(response.content) == "答案"
     assert response.headers["content-type"].startswith("application/xml")
-    assert one.given.documents
+    assert [type(event).__name__ for event in one.broker.stored] == ["InboundMessage", "ReplyGiven"]
 
 
 async def test_a_safe_mode_reply_is_encrypted_and_signed_for_this_request():

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from queqiao_common.events import Card, Form, Media, PullWanted
-from queqiao_common.settings import Handover, Secret
+from queqiao_common.settings import Handover, Rule, Secret
 from queqiao_ingress.callback import Hold, Ignore, Poll, Publish, RejectedError, Reply, Say, Stream
 from queqiao_ingress.doors import open_doors
 from queqiao_wechat.crypto import Cipher
@@ -80,7 +80,7 @@ def test_a_mini_programs_push_in_json_is_handed_over_in_json():
 
     answer = json.loads(callback.wrapping.wrap(TRANSFER, now=7))
 
-    assert isinstance(callback.purpose, Hold)
+    assert isinstance(callback.purpose, Publish)
     assert not callback.takes_text
     assert callback.purpose.event.text == "hi"
     assert callback.wrapping.media_type == "application/json"
@@ -124,14 +124,66 @@ def test_no_text_ever_answers_a_mini_program():
         assert callback.wrapping.wrap(reply, now=1) == b"success"
 
 
-def test_a_mini_program_without_agents_is_not_held():
-    config = wechat.config(wechat.account(kind="miniprogram"))
-    config = wechat.replaced(config, handover=Handover(enabled=False))
+# -- hand-over where replies go by API -------------------------------------------------------------
 
-    callback = open_doors(config)["main"].admit(wechat.signed(), JSON_TEXT, received_ms=NOW_MS)
+BY_API = [
+    {"kind": "miniprogram"},
+    {"kind": "service", "delivery": "active"},
+]
+each_by_api = pytest.mark.parametrize("fields", BY_API, ids=["miniprogram", "active"])
 
-    assert isinstance(callback.purpose, Publish)
-    assert callback.purpose.announces
+
+def purpose_of(text, fields, *, rules=(), **handover):
+    config = wechat.config(wechat.account(**fields))
+    config = wechat.replaced(config, handover=Handover(**handover), rules=rules)
+    door = open_doors(config)["main"]
+    return door.admit(wechat.signed(), wechat.text(text), received_ms=NOW_MS).purpose
+
+
+@each_by_api
+def test_what_asks_for_a_person_is_held(fields):
+    """The answer to its callback is the only way to hand its user over."""
+    rule = Rule(match="regex", values=("投诉",), handover=True)
+    purposes = [
+        purpose_of(text, fields, rules=(rule,)) for text in ("转人工", " 人工 ", "我要投诉")
+    ]
+
+    assert all(isinstance(one, Hold) for one in purposes)
+    assert {(one.mode, one.announces) for one in purposes} == {("transfer", True)}
+
+
+@each_by_api
+def test_an_ordinary_message_is_held_only_for_who_talks_to_a_person(fields):
+    """To hold them all would cost a connection for every message, for nothing."""
+    purpose = purpose_of("你好", fields)
+
+    assert isinstance(purpose, Publish)
+    assert (purpose.announces, purpose.may_hand_over) == (True, True)
+
+
+@each_by_api
+@pytest.mark.parametrize("handover", [{"by_model": True}, {"failures": 2}], ids=str)
+def test_every_message_is_held_where_its_answer_may_be_a_person(fields, handover):
+    assert isinstance(purpose_of("你好", fields, **handover), Hold)
+
+
+@each_by_api
+def test_nothing_is_held_where_nobody_is_handed_over(fields):
+    rule = Rule(values=("转人工",), reply="没有人工")
+    for text in ("转人工", "你好"):
+        purpose = purpose_of(text, fields, rules=(rule,), enabled=False, by_model=True)
+
+        assert isinstance(purpose, Publish)
+        assert (purpose.announces, purpose.may_hand_over) == (True, False)
+
+
+def test_an_active_account_answers_a_held_callback_with_the_hand_over():
+    config = wechat.config(wechat.account(delivery="active"))
+    callback = open_doors(config)["main"].admit(
+        wechat.signed(), wechat.text("转人工"), received_ms=NOW_MS
+    )
+
+    assert b"transfer_customer_service" in callback.wrapping.wrap(TRANSFER, now=7)
 
 
 def test_who_enters_a_mini_programs_chat_is_published_with_where_from():

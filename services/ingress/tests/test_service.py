@@ -1,11 +1,20 @@
 import asyncio
 
 import pytest
-from queqiao_common.bus import PubAck, StreamFull
-from queqiao_common.claims import Claim, Given, Tries, claim_key, given_key, tries_key
+from queqiao_common.answers import PubAck, StreamFull
+from queqiao_common.claims import Claim, Tries, claim_key, tries_key
 from queqiao_common.displays import Display, display_key
 from queqiao_common.errors import BrokerUnavailable, PermanentError
-from queqiao_common.events import Form, PassiveOffer, PullWanted, WindowMissed, encode
+from queqiao_common.events import (
+    Form,
+    InboundMessage,
+    PassiveOffer,
+    PullWanted,
+    ReplyGiven,
+    WindowMissed,
+    encode,
+)
+from queqiao_common.people import WithPerson, person_key
 from queqiao_common.testing import ACCOUNT, NOW_MS, MemoryDocuments, inbound
 from queqiao_ingress.callback import (
     Callback,
@@ -18,6 +27,7 @@ from queqiao_ingress.callback import (
     Say,
     Stream,
 )
+from queqiao_ingress.people import People
 from queqiao_ingress.service import Answer, Ingress
 from queqiao_ingress.streams import Streams
 from queqiao_ingress.waiting import MOST_OPEN, WaitingRoom
@@ -48,9 +58,9 @@ class World:
         self.broker = FakeBroker()
         self.claims: MemoryDocuments[Claim] = MemoryDocuments()
         self.tries: MemoryDocuments[Tries] = MemoryDocuments()
-        self.given: MemoryDocuments[Given] = MemoryDocuments()
         self.displays: MemoryDocuments[Display] = MemoryDocuments()
         self.now_ms = NOW_MS
+        self.people = People(now_ms=lambda: self.now_ms)
         self._seats, self._longest = seats, longest
 
     def replica(self) -> "Replica":
@@ -59,9 +69,9 @@ class World:
             publisher=self.broker,
             claims=self.claims,
             tries=self.tries,
-            given=self.given,
             streams=Streams(self.displays, now_ms=lambda: self.now_ms),
             room=WaitingRoom(seats=self._seats, now=lambda: 0.0),
+            people=self.people,
             longest=self._longest,
             mode=self.mode,
         )
@@ -169,12 +179,11 @@ async def test_a_reply_that_has_left_is_noted_whichever_delivery_carried_it():
     world.broker.stored.append(inbound(msgid=MSGID))
 
     told = await answer(world.replica())
-    assert not world.given.documents
-    for _ in range(2):
-        await world.replica().follow_up(inbound(msgid=MSGID), told, {})
+    await world.replica().follow_up(inbound(msgid=MSGID), told, {})
 
-    [(key, document)] = world.given.documents.items()
-    assert (key, document.value) == (given_key(ACCOUNT, MSGID), Given(delivery=told.delivery))
+    given = world.broker.stored[-1]
+    assert isinstance(given, ReplyGiven)
+    assert (given.account, given.msgid, given.delivery) == (ACCOUNT, MSGID, told.delivery)
 
 
 async def test_a_window_that_ends_leaves_the_reply_to_the_api():
@@ -360,7 +369,7 @@ async def test_a_welcome_that_nobody_says_is_not_waited_for():
 
 def mini(msgid=MSGID) -> Callback:
     """A message to a Mini Program: replies come by API, only a hand-over is answered."""
-    return callback(Hold(inbound(msgid=msgid), "auto"), takes_text=False)
+    return callback(Hold(inbound(msgid=msgid), "transfer", announces=True), takes_text=False)
 
 
 async def test_a_hand_over_in_time_is_the_answer_of_a_mini_program():
@@ -400,7 +409,51 @@ async def test_a_full_replica_passes_a_mini_programs_message_on_without_holding_
     await waiting
 
 
-@pytest.mark.parametrize("purpose", [Publish(inbound()), Hold(inbound(), "auto")])
+def told_of_person(until_ms: int) -> Message:
+    """What context writes of a user who talks to a person."""
+    key = person_key(ACCOUNT, inbound().conv)
+    return Message(encode(WithPerson(until_ms=until_ms)), subject=f"$KV.people.{key}")
+
+
+async def test_what_a_user_says_to_a_person_is_held_although_replies_go_by_api():
+    """Only the answer to its own callback can pass it on."""
+    world = World()
+    ingress = world.replica()
+    transfer = Form(kind="transfer")
+    world.people.hear(told_of_person(NOW_MS + 1))
+    ingress.hear(offer("", form=transfer))
+    message = Publish(inbound(msgid=MSGID), announces=True, may_hand_over=True)
+
+    told = await answer(ingress, to=callback(message))
+
+    assert (told.kind, told.reply) == ("reply", Reply("", transfer))
+    assert [type(one) for one in world.broker.stored] == [InboundMessage]  # and nobody types
+
+
+@pytest.mark.parametrize("told", [(), (told_of_person(NOW_MS - 1),)], ids=["never", "over"])
+async def test_nobody_else_is_made_to_wait_for_a_person(told):
+    world = World()
+    for one in told:
+        world.people.hear(one)
+    message = Publish(inbound(msgid=MSGID), announces=True, may_hand_over=True)
+
+    answered = await answer(world.replica(), to=callback(message))
+
+    assert (answered.kind, world.claim) == ("success", None)
+    assert answered.missed is not None
+
+
+async def test_who_has_left_the_person_is_answered_at_once_again():
+    world = World()
+    world.people.hear(told_of_person(NOW_MS + 1))
+    world.people.hear(Message(b"", subject=told_of_person(0).subject))
+
+    told = await answer(world.replica(), to=callback(Publish(inbound(), may_hand_over=True)))
+
+    assert told.kind == "success"
+
+
+@pytest.mark.parametrize("purpose", [Publish(inbound()), Hold(inbound(), "transfer")])
 async def test_a_full_stream_is_told_to_wechat_where_the_user_cannot_be_told(purpose):
     world = World()
     world.broker.fails_with = StreamFull("chat.inbound: maximum bytes exceeded")

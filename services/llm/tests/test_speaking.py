@@ -35,12 +35,12 @@ class Voice:
         return self.sound
 
 
-def config(kind="service", voice_name="alloy"):
+def config(kind="service", voice_name="alloy", label=""):
     account = Account(id="main", kind=kind, appid="wx1", token=Secret("t"))
     return Config(
         accounts=(account,),
         personas={"host": Persona(voice=voice_name)},
-        media=Media(speak="voice", speak_chars=100),
+        media=Media(speak="voice", speak_chars=100, speak_label=label),
     )
 
 
@@ -61,6 +61,17 @@ async def test_a_piece_is_read_aloud_and_still_written():
     assert (media.kind, media.mime, media.format) == ("voice", "audio/mpeg", "mp3")
     assert media.key == f"main/say/{piece.id}"
     assert objects.stored == {media.key: mp3(3)}
+
+
+async def test_a_voice_says_itself_that_an_ai_made_it():
+    """A voice in the answer to a callback carries no mark of WeChat's, and none once passed on."""
+    voice = Voice()
+
+    [media] = (await speaking(voice, label="由 AI 生成").finish(TURN, segment("长" * 100))).media
+
+    assert voice.said == [("长" * 100 + "\n由 AI 生成", "alloy")]
+    assert "AI" not in media.text
+    assert config().media.speak_label == "" != Media().speak_label
 
 
 @needs_ffmpeg

@@ -41,7 +41,7 @@ def _no_pauses(monkeypatch):
 def fetched(*media):
     message = inbound("", kind="unsupported", msg_type="voice", media=media)
     return MediaFetched(
-        id=f"fetched:{message.id}", account=ACCOUNT, conv=CONV, sequence=7, message=message
+        id=f"fetched:{message.id}:7", account=ACCOUNT, conv=CONV, sequence=7, message=message
     )
 
 
@@ -61,7 +61,7 @@ async def test_what_was_said_becomes_text():
 
     event = await heard(transcribing(ears), VOICE, PICTURE)
 
-    assert (event.id, event.sequence) == ("ready:wx:main:m_1", 7)
+    assert (event.id, event.sequence) == ("ready:wx:main:m_1:7", 7)
     voice, picture = event.message.media
     assert (voice.text, voice.trouble) == ("今天 天气 怎么样？", "")
     assert picture == PICTURE

@@ -58,7 +58,7 @@ async def test_a_harmless_message_passes_with_its_place_in_the_stream():
     result = await screened(moderation(), message, sequence=7)
 
     assert result == ScreenedMessage(
-        id=f"scr:{message.id}",
+        id=f"scr:{message.id}:7",
         account=ACCOUNT,
         conv=CONV,
         sequence=7,
@@ -66,6 +66,27 @@ async def test_a_harmless_message_passes_with_its_place_in_the_stream():
         message=message,
         text="你好",
     )
+
+
+async def test_a_redelivery_repeats_its_ids_and_a_replay_has_its_own():
+    """A verdict that the stream takes for a repeat is one that its conversation waits for."""
+    for message in (inbound("你好"), with_media(PICTURE)):
+        first, again, replayed = [
+            await published(moderation().screen(received(message, sequence=sequence)))
+            for sequence in (7, 7, 9)
+        ]
+
+        assert first[0].id == again[0].id != replayed[0].id
+
+
+async def test_a_burial_and_the_replay_after_it_speak_of_two_messages():
+    body = encode(inbound("你好"))
+    buried = Buried("chat.inbound.main.c", body, sequence=7, reason="why")
+
+    [failed] = await published(moderation().bury_message(buried))
+
+    assert (await screened(moderation(), inbound("你好"), sequence=9)).id != failed.id
+    assert (await screened(moderation(), inbound("你好"), sequence=7)).id == failed.id
 
 
 async def test_a_masked_message_is_passed_on_masked():
@@ -273,7 +294,7 @@ async def test_pictures_and_voice_are_fetched_before_they_are_judged(media):
     wanted = await screened(moderation(), message, sequence=7)
 
     assert wanted == MediaWanted(
-        id=f"media:{message.id}", account=ACCOUNT, conv=CONV, sequence=7, message=message
+        id=f"media:{message.id}:7", account=ACCOUNT, conv=CONV, sequence=7, message=message
     )
 
 
@@ -305,7 +326,7 @@ async def test_what_was_heard_is_judged_in_the_place_of_the_message():
     [result] = await published(moderation().screen_media(received(ready(message), sequence=99)))
 
     assert result == ScreenedMessage(
-        id=f"scr:{message.id}",
+        id=f"scr:{message.id}:7",
         account=ACCOUNT,
         conv=CONV,
         sequence=7,

@@ -97,6 +97,20 @@ async def test_a_long_answer_by_the_api_fits_messages_and_quota(system):
     assert all(len(text.encode()) <= 2048 for text in found)
 
 
+async def test_a_passive_only_account_gives_a_long_answer_part_by_part(system):
+    """Each message of the user's fetches the next part; what fetches is no question."""
+    await system.say("sub", "d13", "长[bytes=9000]")
+    parts = await replies(system, "sub", "d13", 1)
+    while sum(len(one.encode()) for one in parts) < 8900:
+        await system.say("sub", "d13", "继续")
+        parts = await replies(system, "sub", "d13", len(parts) + 1)
+
+    assert all(one.endswith("回复「1」继续）") for one in parts[:-1])
+    assert all(len(one.encode()) <= 2048 for one in parts)
+    asked = (await system.model("GET", "/control/calls"))["requests"]
+    assert not any(one["messages"][-1]["content"] == "继续" for one in asked)
+
+
 async def test_an_answer_with_a_cdata_end_is_shown(system):
     """Every peer sends malformed XML here."""
     await system.say("auto", "d9", "代码[cdata]")

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from queqiao_common.bus import Bus, StreamFull, connect
+from queqiao_common.answers import StreamFull
+from queqiao_common.bus import Bus, connect
 from queqiao_common.settings import Nats
 from queqiao_common.testing import eventually
 from queqiao_testbed.brokers import Broker

@@ -8,7 +8,7 @@ import pytest
 from queqiao_cli.dead import letters
 from queqiao_common.events import EVENT_TYPES, DeadLetter, PullWanted
 from queqiao_common.testing import eventually
-from queqiao_common.topology import CONSUMERS, CONVERSATIONS, SERVICES, SUBJECT_OF
+from queqiao_common.topology import CHAT, CONSUMERS, CONVERSATIONS, SCREENED, SERVICES, SUBJECT_OF
 from queqiao_testbed.configuration import Options
 from queqiao_testbed.ledger import judge, mark
 from queqiao_testbed.system import running
@@ -22,6 +22,16 @@ NO_LIMIT = Options(
 )
 
 
+async def replaced(system, service, other, number=0):
+    """Let another process take a replica's place; returns the one that had it."""
+    before = system.replica(service, number)
+    await asyncio.to_thread(before.stop)
+    system.children[service][number] = other
+    other.start()
+    await system.ready()
+    return before
+
+
 async def test_two_releases_side_by_side_answer_every_question_once(
     own_broker, bus, tmp_path, variant
 ):
@@ -29,11 +39,8 @@ async def test_two_releases_side_by_side_answer_every_question_once(
     options = NO_LIMIT
     async with running(tmp_path, broker_url=own_broker.url, replicas=2, options=options) as system:
         for service in SERVICES:
-            await asyncio.to_thread(system.replica(service, 1).stop)
             newer = variant(system, own_broker.url, service, "newer.py", service, number=1)
-            system.children[service][1] = newer
-            newer.start()
-        await system.ready()
+            await replaced(system, service, newer, number=1)
         asked = {}
         for number in range(60):
             user = f"v{number % 10}"
@@ -54,10 +61,41 @@ async def test_two_releases_side_by_side_answer_every_question_once(
         )
 
     assert not result.doubled, str(result)
+    assert not result.swapped, str(result)
     assert not result.crossed, str(result)
     assert result.apologies == 0
     assert document
     assert all("event.handled" in log for log in logs[1:]), "the newer replicas had no work"
+
+
+async def test_a_conversation_of_a_newer_version_waits_for_a_newer_replica(
+    own_broker, bus, tmp_path, variant, answered
+):
+    """However often older ones meet its events: they are not theirs to bury."""
+    async with running(tmp_path, broker_url=own_broker.url, options=NO_LIMIT) as system:
+        newer = variant(system, own_broker.url, "context", "newer.py", "context", "raised")
+        older = await replaced(system, "context", newer)
+        await system.say("active", "n1", "新版本写的")
+        await answered(system, "active", "n1", "新版本写的")
+        await replaced(system, "context", older)
+        await system.say("active", "n1", "旧版本读不了")
+
+        async def has_begun_anew():
+            after = 0
+            while stored := await bus.read_next(CHAT, SCREENED.filter, after):
+                if stored.headers["Nats-Msg-Id"].endswith("~1"):
+                    return True
+                after = stored.sequence
+            return False
+
+        await eventually(has_begun_anew, within=60.0, every=0.5)
+        await replaced(system, "context", newer)
+        await answered(system, "active", "n1", "旧版本读不了")
+        found = [one async for one in letters(bus)]
+        replies = await system.replies("active", "n1")
+
+    assert found == []
+    assert len(replies) == 2
 
 
 class Progress(msgspec.Struct):

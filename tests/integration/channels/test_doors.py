@@ -33,14 +33,16 @@ async def test_who_comes_in_is_welcomed(channels, account, event):
     assert "欢迎" in welcome["text"]
 
 
-async def test_nine_thousand_bytes_reach_a_customer_in_five_messages(channels):
-    await channels.say("kf", "l1", "请详细说明[bytes=9000]")
+@pytest.mark.parametrize("account", ["kf", "mp", "svc"])
+async def test_nine_thousand_bytes_reach_a_user_in_five_messages(channels, account):
+    await channels.say(account, "l1", "请详细说明[bytes=9000]")
 
     found = await until(
-        channels, "kf", "l1", lambda texts: sum(len(one.encode()) for one in texts) >= 8900
+        channels, account, "l1", lambda texts: sum(len(one.encode()) for one in texts) >= 8900
     )
 
     assert len(found) <= 5
+    assert all(len(one["text"].encode()) <= 2048 for one in found)
 
 
 async def test_a_bot_says_by_its_response_address_what_its_stream_cannot_hold(channels):
@@ -80,9 +82,9 @@ async def test_a_customer_is_handed_to_a_person_and_comes_back(channels):
     await until(channels, "kf", "h1", lambda texts: any("机器人在吗" in one for one in texts))
 
 
-@pytest.mark.parametrize("account", ["auto", "mp"])
+@pytest.mark.parametrize("account", ["auto", "mp", "svc"])
 async def test_a_callback_hands_its_user_to_a_person_and_the_bot_is_silent_then(channels, account):
-    """Nobody has taken the user over yet, so every message is passed on."""
+    """Nobody has taken the user over yet: every message is passed on, whatever way replies go."""
     user = f"h-{account}"
 
     async def transfers():
@@ -98,3 +100,8 @@ async def test_a_callback_hands_its_user_to_a_person_and_the_bot_is_silent_then(
 
     await eventually(is_passed_on, within=20)
     assert not any("我的订单呢" in text for text in await channels.replies(account, user))
+    await channels.say(account, user, "返回机器人")
+    await until(channels, account, user, lambda texts: any("已结束" in one for one in texts))
+    await channels.say(account, user, "机器人在吗")
+    await until(channels, account, user, lambda texts: any("机器人在吗" in one for one in texts))
+    assert len(await transfers()) == 2

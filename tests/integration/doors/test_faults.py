@@ -85,7 +85,7 @@ CASES = (
             REPLIED,
         ),
     ),
-    Case(fault="old_key"),  # this account never had another: as good as the current one
+    Case(fault="old_key", accounts=("auto",)),  # taken, and answered under the same key
     Case(fault="split_cdata", reads=(f"答：你好 a[b[0]] >1 ]] > end{LABEL}",)),
 )
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec import structs
 from queqiao_cli import conversations, dead, topology
 from queqiao_cli.stored import entries
 from queqiao_common import provision
@@ -131,6 +132,28 @@ async def test_a_replay_is_stored_although_its_id_was_seen(bus, options):
     await dead.replay(options)
 
     assert len(await held(bus, CHAT.name)) == 2
+
+
+def test_what_failed_on_the_way_to_its_turn_is_replayed_from_its_message():
+    """Its conversation was told that it failed and goes on behind it: nothing would happen."""
+    message = inbound("again")
+    lost = DeadLetter(
+        id="dead:context-screened:7",
+        account="main",
+        subject=f"chat.screened.main.{MINE}",
+        stream="CHAT",
+        sequence=7,
+        consumer="context-screened",
+        reason="why",
+        attempts=8,
+        body=encode(screened(message)),
+    )
+
+    subject, body = dead.beginning(lost)
+
+    assert (subject, body) == (f"chat.inbound.main.{message.conv}", encode(message))
+    unreadable = structs.replace(lost, body=b"junk")
+    assert dead.beginning(unreadable) == (lost.subject, b"junk")
 
 
 async def test_all_letters_can_be_dropped_but_only_on_purpose(bus, options, capsys):

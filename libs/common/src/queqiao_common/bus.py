@@ -6,93 +6,39 @@ the broker acknowledges it; an exception never proves that nothing was stored.
 
 import asyncio
 import contextlib
-import itertools
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from functools import partial
+from typing import Any, NamedTuple
 
 import msgspec
 import nats
 import nats.errors
-from msgspec import Struct
 from nats.aio.client import Client
 from nats.js.object_store import ObjectStore
 
 from queqiao_common import telemetry
-from queqiao_common.errors import BrokerUnavailable, PermanentError, TransientError
+from queqiao_common.answers import Hear, PubAck, Raw, Refused, Stored, decode_answer
+from queqiao_common.errors import BrokerUnavailable, QueqiaoError
 from queqiao_common.events import Event, encode
+from queqiao_common.publication import TRY_TIMEOUT, Publication
 from queqiao_common.settings import Nats
 from queqiao_common.topology import SUBJECT_OF, Stream
 
 log = logging.getLogger(__name__)
 
-TRY_TIMEOUT = 1.5
-WRONG_REVISION = frozenset({10071, 10164})
-STREAM_FULL = 10077
-STREAM_NOT_FOUND = 10059
-WAITING = 5.0
-"""Seconds of one publish after which the log says that it waits, and for what."""
+SOON = 0.01
+"""Seconds for which an acknowledgement may be held back; `ack_wait` is a thousand times longer."""
 NO_RESPONDERS = "503"
 NOT_SENT = (nats.errors.ConnectionClosedError, nats.errors.OutboundBufferLimitError)
 
 
-class Raw(Protocol):
-    """A message as the client library hands it over."""
-
+class _Asked(NamedTuple):
     subject: str
-    reply: str
-    data: bytes
-    headers: dict[str, str] | None
-
-
-class PubAck(Struct, frozen=True):
-    """The broker's word that an event is stored; `duplicate` when it already was."""
-
-    stream: str = ""
-    seq: int = 0
-    duplicate: bool = False
-
-
-class _Problem(Struct, frozen=True):
-    code: int = 0
-    err_code: int = 0
-    description: str = ""
-
-
-class _Answer(PubAck, frozen=True):
-    error: _Problem | None = None
-
-
-class Stored(Struct, frozen=True):
-    """An event read back from its stream by sequence; its own headers and the broker's on top."""
-
-    subject: str
-    sequence: int
-    data: bytes
-    headers: dict[str, str] = msgspec.field(default_factory=dict)
-
-
-class Refused(PermanentError):  # noqa: N818 - the broker's word, with its number
-    """JetStream refused a request for a reason that a repeat cannot cure."""
-
-    def __init__(self, what: str, problem: _Problem) -> None:
-        self.reason = f"{problem.description}, {problem.err_code}"
-        super().__init__(f"{what}: {problem.description} ({problem.err_code})")
-        self.code = problem.code
-        self.err_code = problem.err_code
-
-
-class StreamFull(BrokerUnavailable):
-    """The stream has reached its limit: back-pressure, to be passed on."""
-
-
-class WrongRevision(TransientError):  # noqa: N818 - the broker's word
-    """Somebody else (or our own lost acknowledgement) wrote this key first."""
-
-
-_decode_answer = msgspec.json.Decoder(_Answer).decode
+    hear: Hear
+    timer: asyncio.TimerHandle
 
 
 class Bus:
@@ -105,9 +51,11 @@ class Bus:
         self._on_reconnect: list[Callable[[], None]] = []
         self._on_missing: list[Callable[[], None]] = []
         self._asked = 0
-        self._answers: dict[str, asyncio.Future[Raw]] = {}
+        self._answers: dict[str, _Asked] = {}
         self._inbox = ""
-        self._stalled = 0
+        self.stalled = 0
+        self._held: list[tuple[str, bytes]] = []
+        self._chores: set[asyncio.Task[None]] = set()
 
     @property
     def is_stalled(self) -> bool:
@@ -115,7 +63,7 @@ class Bus:
 
         What is read can still be read; what is written waits, and the callers are told.
         """
-        return self._stalled > 0
+        return self.stalled > 0
 
     @property
     def connected(self) -> bool:
@@ -156,23 +104,37 @@ class Bus:
         Raises:
             BrokerUnavailable: no answer within `timeout` seconds, or nobody listens.
         """
-        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Raw | BrokerUnavailable]
+        answer = asyncio.get_running_loop().create_future()
+        await self._ask(subject, body, headers, timeout, partial(_set, answer))
+        found = await answer
+        if isinstance(found, BrokerUnavailable):
+            raise found
+        return found
+
+    async def _ask(
+        self, subject: str, body: bytes, headers: dict[str, str] | None, timeout: float, hear: Hear
+    ) -> None:
+        """Send one request and have `hear` called once: with its answer, or with why there is none.
+
+        No future and no task, since everything that is published comes through here.
+        """
         self._asked += 1
         token = str(self._asked)
-        answer = self._answers[token] = loop.create_future()
-        timer = loop.call_later(timeout, _expire, answer)
+        timer = asyncio.get_running_loop().call_later(timeout, self._expire, token)
+        self._answers[token] = _Asked(subject, hear, timer)
         try:
+            if self._held:
+                await self._let_go()
             await self._client.publish(subject, body, reply=self._inbox + token, headers=headers)
-            found: Raw = await answer
-        except (nats.errors.Error, TimeoutError) as error:
-            raise BrokerUnavailable(f"{subject}: {type(error).__name__}") from error
-        finally:
-            timer.cancel()
-            self._answers.pop(token, None)
-        if not found.data and found.headers and found.headers.get("Status") == NO_RESPONDERS:
-            self.missing()
-            raise BrokerUnavailable(f"{subject}: nobody listens")
-        return found
+        except nats.errors.Error as error:
+            self._expire(token, type(error).__name__)
+
+    def _expire(self, token: str, why: str = TimeoutError.__name__) -> None:
+        asked = self._answers.pop(token, None)
+        if asked is not None:
+            asked.timer.cancel()
+            asked.hear(BrokerUnavailable(f"{asked.subject}: {why}"))
 
     async def open(self) -> None:
         """Hear the answers to our requests, on one subscription for all."""
@@ -180,9 +142,15 @@ class Bus:
         await self.subscribe(f"{self._inbox}*", self._answered)
 
     async def _answered(self, raw: Raw) -> None:
-        waiting = self._answers.get(raw.subject[len(self._inbox) :])
-        if waiting is not None and not waiting.done():
-            waiting.set_result(raw)
+        asked = self._answers.pop(raw.subject[len(self._inbox) :], None)
+        if asked is None:
+            return
+        asked.timer.cancel()
+        if not raw.data and raw.headers and raw.headers.get("Status") == NO_RESPONDERS:
+            self.missing()
+            asked.hear(BrokerUnavailable(f"{asked.subject}: nobody listens"))
+        else:
+            asked.hear(raw)
 
     async def api(self, verb: str, body: object = None, *, timeout: float = 5.0) -> bytes:
         """Call the JetStream API (`$JS.API.<verb>`) and return the JSON answer.
@@ -193,7 +161,7 @@ class Bus:
         """
         payload = b"" if body is None else msgspec.json.encode(body)
         answer = await self.request(f"$JS.API.{verb}", payload, timeout=timeout)
-        problem = _decode_answer(answer.data).error
+        problem = decode_answer(answer.data).error
         if problem is not None:
             raise Refused(verb, problem)
         return answer.data
@@ -225,47 +193,58 @@ class Bus:
             BrokerUnavailable: no acknowledgement in time; the event may be stored all the same.
             Refused: an error that no repeat can cure.
         """
+        sent = await self.send(subject, body, event_id=event_id, headers=headers, deadline=deadline)
+        return await sent.stored()
+
+    async def send(
+        self,
+        subject: str,
+        body: bytes,
+        *,
+        event_id: str = "",
+        headers: Mapping[str, str] | None = None,
+        deadline: float = 30.0,
+        told: Callable[[QueqiaoError | None], None] | None = None,
+    ) -> Publication:
+        """Send at once, and repeat until JetStream acknowledges: see `publish`, and `stored()`.
+
+        `told` is called when it is stored, or with why it is not.
+        """
         fields = dict(headers or {})
         if event_id:
             fields["Nats-Msg-Id"] = event_id
-        began = time.monotonic()
-        stop, noted = began + deadline, False
-        try:
-            for wait in _backoff():
-                left = stop - time.monotonic()
-                timeout = max(0.05, min(TRY_TIMEOUT, left))
-                try:
-                    answer = await self.request(
-                        subject, body, headers=fields or None, timeout=timeout
-                    )
-                    return _acknowledged(subject, _decode_answer(answer.data))
-                except WrongRevision:
-                    raise
-                except BrokerUnavailable as error:
-                    now = time.monotonic()
-                    if now + wait >= stop:
-                        raise
-                    if not noted and (noted := now - began >= WAITING):
-                        self._stalled += 1
-                        log.warning("publish.waiting", extra={"error": str(error)})
-                await asyncio.sleep(wait)
-        finally:
-            self._stalled -= noted
-        raise AssertionError("the backoff never ends")
+        publication = Publication(self, subject, body, fields or None, deadline, told)
+        timeout = max(0.05, min(TRY_TIMEOUT, deadline))
+        await self._ask(subject, body, publication.headers, timeout, publication.hear)
+        return publication
+
+    def busy_with(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Keep a task of ours until it is done."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._chores.add(task)
+        task.add_done_callback(self._chores.discard)
+        return task
 
     async def publish_event(
         self, event: Event, *, parent: Mapping[str, str] | None = None, deadline: float = 30.0
     ) -> PubAck:
         """Publish an event on its subject, in a `send` span under `parent` or the current span."""
+        return await (await self.send_event(event, parent=parent, deadline=deadline)).stored()
+
+    async def send_event(
+        self, event: Event, *, parent: Mapping[str, str] | None = None, deadline: float = 30.0
+    ) -> Publication:
+        """Send an event as `publish_event` does, and return before it is stored."""
         subject = SUBJECT_OF[type(event)]
-        with telemetry.send_span(subject.template, event_id=event.id, parent=parent) as headers:
-            return await self.publish(
-                subject.of(event),
-                encode(event),
-                event_id=event.id,
-                headers=headers,
-                deadline=deadline,
-            )
+        sending = telemetry.sending(subject.template, event_id=event.id, parent=parent)
+        return await self.send(
+            subject.of(event),
+            encode(event),
+            event_id=event.id,
+            headers=sending.headers,
+            deadline=deadline,
+            told=sending.told,
+        )
 
     async def schedule(
         self,
@@ -274,25 +253,43 @@ class Bus:
         due_ms: int,
         parent: Mapping[str, str] | None = None,
         deadline: float = 30.0,
-    ) -> PubAck:
+    ) -> Publication:
         """Have the broker itself publish a `TurnTimeout` at `due_ms` (nats-server 2.12 or later).
 
         One conversation has one timer: a later one replaces it. It may fire late, or twice.
         """
         subject = SUBJECT_OF[type(event)]
         due = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(-(-due_ms // 1000)))
-        with telemetry.send_span("timer", event_id=event.id, parent=parent) as headers:
-            headers |= {
-                "Nats-Schedule": f"@at {due}",
-                "Nats-Schedule-Target": subject.of(event),
-            }
-            timer = f"timer.{event.account}.{getattr(event, 'conv', event.id)}"
-            return await self.publish(timer, encode(event), headers=headers, deadline=deadline)
+        sending = telemetry.sending("timer", event_id=event.id, parent=parent)
+        headers = sending.headers | {
+            "Nats-Schedule": f"@at {due}",
+            "Nats-Schedule-Target": subject.of(event),
+        }
+        timer = f"timer.{event.account}.{getattr(event, 'conv', event.id)}"
+        return await self.send(
+            timer, encode(event), headers=headers, deadline=deadline, told=sending.told
+        )
 
     async def tell(self, subject: str, body: bytes = b"", *, reply: str = "") -> None:
-        """Send without waiting: acknowledgements, heartbeats, pull requests."""
+        """Send without waiting: heartbeats, pull requests, what cannot be handled."""
         with contextlib.suppress(*NOT_SENT):
             await self._client.publish(subject, body, reply=reply)
+
+    def tell_soon(self, subject: str, body: bytes) -> None:
+        """Send with whatever is sent next, or in `SOON` seconds: acknowledgements.
+
+        Nobody waits for them, and each on its own would wake this process's kernel and the broker.
+        """
+        if not self._held:
+            loop = asyncio.get_running_loop()
+            loop.call_later(SOON, lambda: self._held and self.busy_with(self._let_go()))
+        self._held.append((subject, body))
+
+    async def _let_go(self) -> None:
+        """Send what is held back."""
+        held, self._held = self._held, []
+        for subject, body in held:
+            await self.tell(subject, body)
 
     # -- reading ----------------------------------------------------------------------------
 
@@ -346,31 +343,17 @@ class Bus:
     async def close(self, *, flush: float = 3.0) -> None:
         """Flush what was told, then close. Not `drain`: it can hang for its whole timeout."""
         self.closing = True
+        await self._let_go()
         with contextlib.suppress(nats.errors.Error, TimeoutError):
             await self._client.flush(timeout=max(1, int(flush)))
         await self._client.close()
+        for chore in tuple(self._chores):
+            chore.cancel()
 
 
-def _acknowledged(subject: str, answer: _Answer) -> PubAck:
-    problem = answer.error
-    if problem is None:
-        return answer
-    if problem.err_code in WRONG_REVISION:
-        raise WrongRevision(subject)
-    if problem.err_code == STREAM_FULL:
-        raise StreamFull(f"{subject}: {problem.description}")
-    if problem.code in {429, 503}:
-        raise BrokerUnavailable(f"{subject}: {problem.description}")
-    raise Refused(subject, problem)
-
-
-def _expire(answer: asyncio.Future[Raw]) -> None:
+def _set(answer: asyncio.Future[Raw | BrokerUnavailable], found: Raw | BrokerUnavailable) -> None:
     if not answer.done():
-        answer.set_exception(TimeoutError())
-
-
-def _backoff() -> Iterator[float]:
-    return itertools.chain((0.05, 0.1, 0.2, 0.4, 0.8), itertools.repeat(1.0))
+        answer.set_result(found)
 
 
 async def connect(
@@ -416,6 +399,7 @@ async def connect(
                 disconnected_cb=disconnected,
                 reconnected_cb=bus._reconnected,
                 pending_size=8 * 1024 * 1024,
+                skip_subject_validation=True,  # ours come from the topology's patterns
                 **_credentials(settings),
             )
     except (nats.errors.Error, OSError, TimeoutError) as error:

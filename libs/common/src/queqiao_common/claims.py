@@ -11,7 +11,6 @@ from msgspec import Struct
 
 from queqiao_common.events import Form
 
-GIVEN = ".given"
 TRIES = ".tries"
 
 
@@ -40,24 +39,9 @@ class Tries(Struct, frozen=True, kw_only=True):
     count: int
 
 
-class Given(Struct, frozen=True, kw_only=True):
-    """The answer that a claim holds has left with delivery number `delivery`.
-
-    A claim decides who answers, before anybody has; what comes next in the conversation waits for
-    this, or it could overtake a reply that is still on its way out (ADR 0005).
-    """
-
-    delivery: int
-
-
 def claim_key(account: str, msgid: str) -> str:
     """Return the key of a message's claim in the `claims` bucket."""
     return f"{account}.{msgid}"
-
-
-def given_key(account: str, msgid: str) -> str:
-    """Return the key of the note that a message's claimed answer has left."""
-    return f"{account}.{msgid}{GIVEN}"
 
 
 def tries_key(account: str, msgid: str) -> str:

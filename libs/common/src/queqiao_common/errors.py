@@ -3,7 +3,8 @@
 QueqiaoError
 ├── SettingsError     the operator's configuration is wrong: exit 2, never a traceback
 ├── TransientError    worth trying again
-│   └── BrokerUnavailable   JetStream did not acknowledge in time
+│   ├── BrokerUnavailable   JetStream did not acknowledge in time
+│   └── Postponed           nothing failed: it must wait, for another event or another replica
 ├── PermanentError    no repeat can help: the event is buried, and the turn is told
 └── Conflict          compare-and-swap was lost too often
 """
@@ -23,6 +24,10 @@ class TransientError(QueqiaoError):
 
 class BrokerUnavailable(TransientError):  # noqa: N818 - named for what is the case
     """JetStream did not acknowledge in time: nothing may be assumed about the write."""
+
+
+class Postponed(TransientError):  # noqa: N818 - named for what is the case
+    """Nothing failed: the event must wait, for another event or another replica."""
 
 
 class Conflict(TransientError):  # noqa: N818 - named for what is the case

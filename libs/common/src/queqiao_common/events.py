@@ -309,6 +309,7 @@ class DeliveryResult(Event, tag="DeliveryResult", frozen=True, kw_only=True, omi
     errcode: int = 0
     reasons: tuple[str, ...] = ()
     msgids: tuple[str, ...] = ()
+    unreached: bool = False  # it was to hand the user over to people, and could not
 
 
 class Form(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -346,6 +347,17 @@ class WindowMissed(Event, tag="WindowMissed", frozen=True, kw_only=True, omit_de
     msgid: str
 
 
+class ReplyGiven(Event, tag="ReplyGiven", frozen=True, kw_only=True, omit_defaults=True):
+    """The answer that a message's claim holds has left, with delivery number `delivery`.
+
+    A claim decides who answers, before anybody has; what comes next in the conversation waits for
+    this, or it could overtake a reply that is still on its way out (docs/adr/0005).
+    """
+
+    msgid: str
+    delivery: int = 1
+
+
 class TurnTimeout(Event, tag="TurnTimeout", frozen=True, kw_only=True, omit_defaults=True):
     """The deadline of a turn, kept by the broker rather than by a process."""
 
@@ -376,6 +388,7 @@ AnyEvent = (
     | DeliveryResult
     | PassiveOffer
     | WindowMissed
+    | ReplyGiven
     | MediaWanted
     | MediaFetched
     | MediaReady

@@ -12,7 +12,8 @@ from collections.abc import Callable
 import msgspec
 from msgspec import Struct
 
-from queqiao_common.bus import Bus, Raw
+from queqiao_common.answers import Raw
+from queqiao_common.bus import Bus
 from queqiao_common.errors import QueqiaoError
 from queqiao_common.pull import Puller
 

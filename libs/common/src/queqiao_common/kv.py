@@ -13,7 +13,8 @@ from typing import Generic, Protocol, TypeVar
 import msgspec
 from msgspec import Struct
 
-from queqiao_common.bus import STREAM_NOT_FOUND, Bus, Refused, WrongRevision
+from queqiao_common.answers import STREAM_NOT_FOUND, Refused, WrongRevision
+from queqiao_common.bus import Bus
 from queqiao_common.errors import BrokerUnavailable, Conflict
 from queqiao_common.topology import Bucket
 

@@ -12,7 +12,8 @@ from typing import Any
 
 from msgspec import Struct, json
 
-from queqiao_common.bus import STREAM_NOT_FOUND, Bus, Refused
+from queqiao_common.answers import STREAM_NOT_FOUND, Refused
+from queqiao_common.bus import Bus
 from queqiao_common.errors import BrokerUnavailable, PermanentError
 from queqiao_common.topology import (
     BUCKETS,

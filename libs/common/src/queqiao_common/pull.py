@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from queqiao_common.bus import Bus, Raw
+from queqiao_common.answers import Raw
+from queqiao_common.bus import Bus
 
 log = logging.getLogger(__name__)
 

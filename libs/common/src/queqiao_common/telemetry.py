@@ -11,9 +11,10 @@ import logging
 import random
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -54,6 +55,7 @@ PROCESSED = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120),
 )
 PUBLISHED = Counter("queqiao_published_total", "Events published, by hop.", ["hop"])
+_published = cache(PUBLISHED.labels)
 BUSY = Gauge("queqiao_busy_slots", "Events being handled now.", ["consumer"])
 DEGRADED = Gauge("queqiao_degraded", "1 while the service works in this mode.", ["mode"])
 BURIED = Counter("queqiao_dead_letters_total", "Events given up.", ["consumer"])
@@ -107,29 +109,49 @@ def _headers(traceparent: str) -> dict[str, str]:
     return {TRACEPARENT: traceparent} if traceparent else {}
 
 
-@contextmanager
-def _unrecorded_span(traceparent: str) -> Iterator[Span]:
-    """Keep a trace context while its work is done, without a span."""
-    token = _unrecorded.set(traceparent)
-    try:
-        yield trace.INVALID_SPAN
-    finally:
-        _unrecorded.reset(token)
+class _Unrecorded(AbstractContextManager[Span]):
+    """Keeps a trace context while its work is done, without a span."""
+
+    def __init__(self, traceparent: str) -> None:
+        self._traceparent = traceparent
+
+    def __enter__(self) -> Span:
+        self._token = _unrecorded.set(self._traceparent)
+        return trace.INVALID_SPAN
+
+    def __exit__(self, *error: object) -> None:
+        _unrecorded.reset(self._token)
 
 
 def _new_traceparent() -> str:
     return f"00-{random.getrandbits(128) or 1:032x}-{random.getrandbits(64) or 1:016x}-00"
 
 
-@contextmanager
-def send_span(
-    hop: str, *, event_id: str, parent: Mapping[str, str] | None = None
-) -> Iterator[dict[str, str]]:
-    """Open a `send <hop>` span and yield the headers that carry it."""
-    PUBLISHED.labels(hop).inc()
+class Sending:
+    """A `send <hop>` span, and the headers that carry it; it ends when `told` is called."""
+
+    def __init__(self, headers: dict[str, str], span: Span | None = None) -> None:
+        self.headers = headers
+        self._span = span
+
+    @property
+    def told(self) -> Callable[[BaseException | None], None] | None:
+        """What is to be called once the event is stored, or with why it is not; None: nothing."""
+        return None if self._span is None else self._end
+
+    def _end(self, error: BaseException | None) -> None:
+        if self._span is None:
+            return
+        if error is not None:
+            self._span.set_status(Status(StatusCode.ERROR, type(error).__name__))
+        self._span.end()
+
+
+def sending(hop: str, *, event_id: str, parent: Mapping[str, str] | None = None) -> Sending:
+    """Open a `send <hop>` span under `parent`, or under the current span."""
+    _published(hop).inc()
     if not EXPORTING:
-        yield _headers((parent or {}).get(TRACEPARENT) or _unrecorded.get())
-        return
+        return Sending(_headers((parent or {}).get(TRACEPARENT) or _unrecorded.get()))
     within = _propagator.extract(parent) if parent else None
     span = _tracer.start_span(
         f"send {hop}",
@@ -144,24 +166,22 @@ def send_span(
     )
     headers: dict[str, str] = {}
     _propagator.inject(headers, trace.set_span_in_context(span))
-    try:
-        yield headers
-    except BaseException as error:
-        span.set_status(Status(StatusCode.ERROR, type(error).__name__))
-        raise
-    finally:
-        span.end()
+    return Sending(headers, span)
+
+
+def process_span(
+    hop: str, *, consumer: str, headers: Mapping[str, str], attempt: int, queue_ms: int
+) -> AbstractContextManager[Span]:
+    """Open a `process <hop>` span whose parent is the publisher's span, and make it current."""
+    if not EXPORTING:
+        return _Unrecorded(headers.get(TRACEPARENT, ""))
+    return _process_span(hop, consumer, headers, attempt, queue_ms)
 
 
 @contextmanager
-def process_span(
-    hop: str, *, consumer: str, headers: Mapping[str, str], attempt: int, queue_ms: int
+def _process_span(
+    hop: str, consumer: str, headers: Mapping[str, str], attempt: int, queue_ms: int
 ) -> Iterator[Span]:
-    """Open a `process <hop>` span whose parent is the publisher's span, and make it current."""
-    if not EXPORTING:
-        with _unrecorded_span(headers.get(TRACEPARENT, "")) as span:
-            yield span
-        return
     span = _tracer.start_span(
         f"process {hop}",
         _propagator.extract(headers),
@@ -200,7 +220,7 @@ def client_span(name: str, **attributes: str | float | bool) -> Iterator[Span]:
 def server_span(name: str, **attributes: str | float | bool) -> Iterator[Span]:
     """Open the root span of a callback. WeChat sends no trace context, so none is read."""
     if not EXPORTING:
-        with _unrecorded_span(_new_traceparent()) as span:
+        with _Unrecorded(_new_traceparent()) as span:
             yield span
         return
     with _tracer.start_as_current_span(
@@ -273,6 +293,9 @@ def _set_up_logs(service: str) -> None:
         level=settings.environment("QUEQIAO_LOG_LEVEL", "INFO").upper(),
         force=True,
     )
+    # Nobody reads these of a record; the first takes a walk up the stack (logging, Optimization).
+    logging._srcfile = None
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     # Their lines carry addresses with tokens in the query, or repeat what our own lines say.
     for noisy in NOISY:
         logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from msgspec import Struct, structs
 
-from queqiao_common.bus import WrongRevision
+from queqiao_common.answers import WrongRevision
 from queqiao_common.events import (
     CompletionRequest,
     Delivery,
@@ -57,7 +57,7 @@ def screened(message: InboundMessage | None = None, **fields: Any) -> ScreenedMe
     """Build the verdict on a message."""
     message = message or inbound()
     defaults: dict[str, Any] = {
-        "id": f"scr:{message.id}",
+        "id": f"scr:{message.id}:{fields.get('sequence', 1)}",
         "account": message.account,
         "conv": message.conv,
         "sequence": 1,

@@ -57,7 +57,7 @@ REPLY = Stream(
 )
 PASSIVE = Stream(
     name="PASSIVE",
-    subjects=("passive.offer.>", "passive.missed.>"),
+    subjects=("passive.offer.>", "passive.missed.>", "passive.given.>"),
     keeps="what ingress and egress tell each other about requests that are open now",
     storage="memory",  # worthless after seconds; egress offers again when it is lost
     max_age=120.0,
@@ -194,6 +194,13 @@ MISSED = Subject(
     "ingress",
     "the request ended without a reply; the user sees that one is being written",
 )
+GIVEN = Subject(
+    "passive.given.{account}",
+    events.ReplyGiven,
+    PASSIVE,
+    "ingress",
+    "a claimed reply has left; until then nothing that follows it may",
+)
 MEDIA_WANTED = Subject(
     "media.wanted.{account}",
     events.MediaWanted,
@@ -253,6 +260,7 @@ SUBJECTS: tuple[Subject[Event], ...] = (
     DELIVERED,
     OFFERS,
     MISSED,
+    GIVEN,
     TIMEOUTS,
     DEAD_LETTERS,
     MEDIA_WANTED,
@@ -443,6 +451,15 @@ DISPLAYS = Bucket(
     max_bytes=128 * MIB,
     written_by=("ingress", "egress"),
 )
+PEOPLE = Bucket(
+    name="people",
+    key="<account>.<conv>",
+    keeps="users who talk to a person, where callbacks are held for nothing but to pass that on",
+    ttl=7 * DAY,  # each document has a lifetime of its own
+    max_value=1024,
+    max_bytes=32 * MIB,
+    written_by=("context",),
+)
 CURSORS = Bucket(
     name="cursors",
     key="<account>.<open_kfid>",
@@ -481,6 +498,7 @@ BUCKETS = (
     NOTES,
     PAGES,
     DISPLAYS,
+    PEOPLE,
     CURSORS,
     LOADS,
     USAGE,

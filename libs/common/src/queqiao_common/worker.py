@@ -11,7 +11,7 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -19,10 +19,12 @@ import msgspec
 from opentelemetry.trace import Span, Status, StatusCode
 
 from queqiao_common import telemetry
-from queqiao_common.bus import Bus, Raw
-from queqiao_common.errors import PermanentError, TransientError
+from queqiao_common.answers import Raw
+from queqiao_common.bus import Bus
+from queqiao_common.errors import PermanentError, QueqiaoError, TransientError
 from queqiao_common.events import UNREADABLE, DeadLetter, Event
 from queqiao_common.failpoints import failpoint
+from queqiao_common.publication import Publication
 from queqiao_common.pull import Metadata, Puller, parse_metadata
 from queqiao_common.topology import Consumer
 
@@ -128,6 +130,8 @@ class Worker(Generic[E]):
         self._on_buried = on_buried
         self._decode = msgspec.json.Decoder(consumer.reads.event).decode
         self._active: dict[asyncio.Task[None], tuple[Raw, float]] = {}
+        self._before_publish = f"{consumer.name}.before_publish"
+        self._before_ack = f"{consumer.name}.before_ack"
         self._busy = telemetry.BUSY.labels(consumer.name)
         self.puller = Puller(
             bus,
@@ -224,40 +228,37 @@ class Worker(Generic[E]):
 
     async def _publish_all(self, outgoing: Yields) -> None:
         """Publish what a handler yields as it comes, and wait until all of it is stored."""
-        last: asyncio.Future[None] | None = None
-        waiting: list[asyncio.Future[None]] = []
+        sent: list[Publication] = []
         try:
             async for item in outgoing:
-                last = asyncio.ensure_future(self._publish(item))
-                waiting.append(last)
+                sent.append(await self._send(item))  # noqa: PERF401 - kept when it fails midway
         finally:
-            results = await asyncio.gather(*waiting, return_exceptions=True)
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
+            failure = await _failure(sent)
+        if failure is not None:
+            raise failure
 
-    async def _publish(self, item: Event | Outgoing) -> None:
-        """Publish one event, however long a full stream or an absent broker makes us wait.
+    async def _send(self, item: Event | Outgoing) -> Publication:
+        """Send one event, to be repeated for as long as a full stream or an absent broker needs.
 
         The event in hand stays ours meanwhile (it is beaten for), its slot stays taken, and so less
         is pulled: that is the back-pressure. Giving it back would spend its attempts on waiting.
         """
-        item = item if isinstance(item, Outgoing) else Outgoing(item)
-        failpoint(f"{self._consumer.name}.before_publish")
+        failpoint(self._before_publish)
+        if not isinstance(item, Outgoing):
+            return await self._bus.send_event(item, deadline=math.inf)
         if item.due_ms is None:
-            await self._bus.publish_event(item.event, parent=item.parent, deadline=math.inf)
-        else:
-            await self._bus.schedule(
-                item.event, due_ms=item.due_ms, parent=item.parent, deadline=math.inf
-            )
+            return await self._bus.send_event(item.event, parent=item.parent, deadline=math.inf)
+        return await self._bus.schedule(
+            item.event, due_ms=item.due_ms, parent=item.parent, deadline=math.inf
+        )
 
     async def _conclude(self, raw: Raw, meta: Metadata, settlement: Settlement) -> None:
         match settlement:
             case Ack():
-                failpoint(f"{self._consumer.name}.before_ack")
+                failpoint(self._before_ack)
                 # Without waiting: an acknowledgement that is lost costs a repeat, which is harmless
                 # by design, and waiting for it costs a round trip on every hop (ADR 0002).
-                await self._bus.tell(raw.reply, b"+ACK")
+                self._bus.tell_soon(raw.reply, b"+ACK")
             case Nak(delay):
                 await self._bus.tell(raw.reply, f'-NAK {{"delay": {int(delay * 1e9)}}}'.encode())
             case Bury(reason):
@@ -272,7 +273,7 @@ class Worker(Generic[E]):
             fields = {"consumer": self._consumer.name, "sequence": meta.sequence}
             log.error("burial.untold", extra=fields, exc_info=error)
         letter = self.letter(buried, headers=raw.headers or {}, attempts=meta.attempt)
-        await self._publish(Outgoing(letter))
+        await (await self._send(letter)).stored()
         await self._bus.tell(raw.reply, b"+TERM")
 
     async def last_words(self, buried: Buried) -> Yields:
@@ -330,6 +331,17 @@ class Worker(Generic[E]):
         expected = isinstance(error, TransientError | PermanentError)
         level = logging.ERROR if isinstance(settlement, Bury) or not expected else logging.WARNING
         log.log(level, "event.failed", extra=fields, exc_info=None if expected else error)
+
+
+async def _failure(sent: Iterable[Publication]) -> QueqiaoError | None:
+    """Wait until everything is stored, and return the first reason why something is not."""
+    first: QueqiaoError | None = None
+    for one in sent:
+        try:
+            await one.stored()
+        except QueqiaoError as error:
+            first = first or error
+    return first
 
 
 class _Owner(msgspec.Struct):

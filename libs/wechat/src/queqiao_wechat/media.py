@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CBC
 from msgspec import Struct
 
+from queqiao_wechat import speex
 from queqiao_wechat.client import Api, Upload
 from queqiao_wechat.crypto import CryptoError
 
@@ -87,6 +88,12 @@ def sniffed(body: bytes) -> str:
     if len(body) > 2 and body[0] == 0xFF and body[1] & 0xE6 == 0xE2 and body[2] >> 4 not in (0, 15):
         return "audio/mpeg"
     return ""
+
+
+def contained(body: bytes) -> bytes:
+    """Return a sound as a file that says what it is: raw Speex in Ogg, all else as it came."""
+    found = () if sniffed(body) else speex.frames(body)
+    return speex.in_ogg(found) if found else body
 
 
 def problem(kind: Kind, body: bytes, limits: Mapping[Kind, Limit]) -> str:

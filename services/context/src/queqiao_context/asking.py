@@ -59,7 +59,7 @@ def asked_for(talk: Conversation, screened: ScreenedMessage, rules: Rules) -> As
         return notice(screened.text)
     if screened.verdict is Verdict.FAILED:
         return notice(rules.settings.apology)
-    return _shed(talk, _wanted(talk, screened, message, rules), rules)
+    return _wanted(talk, screened, message, rules)
 
 
 def passed_on(talk: Conversation, screened: ScreenedMessage, rules: Rules) -> Asked | None:
@@ -148,15 +148,6 @@ def _with_media(screened: ScreenedMessage, media: Sequence[Media], rules: Rules)
         return notice(rules.settings.unsupported)
     trouble = trouble or "unclear"
     return notice(getattr(rules.media, trouble if trouble in TROUBLES else "failed"))
-
-
-def _shed(talk: Conversation, asked: Asked | None, rules: Rules) -> Asked | None:
-    """Turn new users away while there are too many; who is being answered is not."""
-    is_question = asked is not None and asked.kind == "question"
-    if not is_question or not rules.is_overloaded or talk.turn or talk.queue:
-        return asked
-    has_session = bool(talk.history) and not is_silent(talk, rules)
-    return asked if has_session else notice(rules.settings.overloaded)
 
 
 def is_silent(talk: Conversation, rules: Rules) -> bool:

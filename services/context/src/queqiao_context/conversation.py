@@ -6,8 +6,9 @@ the document (`outbox`), so that a process which dies after writing it leaves no
 event it was handling comes again, changes nothing, and the outbox is published again under the
 same ids.
 
-What a message asks for is decided in `asking`, what becomes of an answer's pieces in `pieces`, how
-turns open and close in `turns`, who talks to the user in `handover`, what stays in `memory`.
+What a message asks for is decided in `asking`, what too many must do without in `shedding`, what
+becomes of an answer's pieces in `pieces`, how turns open and close in `turns`, who talks to the
+user in `handover`, what stays in `memory`.
 """
 
 from dataclasses import dataclass
@@ -25,16 +26,20 @@ from queqiao_common.events import (
 from queqiao_common.worker import Outgoing
 
 from queqiao_context import handover, memory
-from queqiao_context.asking import MAX_WAITING, asked_for, enqueue, forgets, is_fetch
+from queqiao_context.asking import MAX_WAITING, asked_for, forgets, is_fetch
 from queqiao_context.chain import Chain, Doubt, Gap
 from queqiao_context.document import VERSION, Arrival, Conversation
 from queqiao_context.outbox import gathering_id, gathering_until, news, outbox, turn_id_of
 from queqiao_context.pieces import given_up, with_piece
 from queqiao_context.rules import Rules
+from queqiao_context.shedding import take_in
 from queqiao_context.turns import advance, close, handed_over
 
 GRACE_MS = 5000
 """How long after its deadline a turn is still expected to be ended by its timer."""
+VERDICT_MS = 300_000
+"""How long a message waits for the verdict on an earlier one: longer than all of moderation's
+attempts at it, and than those at its media."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,16 +86,22 @@ def absorb(
     before, is_late = talk, _is_late(talk, rules)
     if is_late:
         talk = given_up(talk, rules)
-    arrivals = {one.screened.sequence: one for one in (*chain.verdicts, *talk.early)}
-    arrivals.setdefault(screened.sequence, Arrival(screened=screened, traceparent=traceparent))
+    arrival = Arrival(screened=screened, traceparent=traceparent, since_ms=rules.now_ms)
+    step = _advanced(before, _taken(talk, chain, arrival, rules=rules), rules)
+    return _with_outbox(step, rules) if is_late else step
+
+
+def _taken(talk: Conversation, chain: Chain, *arrived: Arrival, rules: Rules) -> Conversation:
+    """Absorb what can be absorbed: the messages next in order whose verdict is known."""
+    known = (*arrived, *chain.verdicts, *talk.early)  # of two on one message, the later one rules
+    arrivals = {one.screened.sequence: one for one in known}
     for sequence in chain.sequences:
         if sequence > talk.cursor:
             if sequence not in arrivals:
                 break
             talk = _take(talk, arrivals.pop(sequence), rules)
     early = tuple(arrivals[one] for one in sorted(arrivals) if one > talk.cursor)
-    step = _advanced(before, structs.replace(talk, early=early), rules)
-    return _with_outbox(step, rules) if is_late else step
+    return structs.replace(talk, early=early)
 
 
 def _begun(screened: ScreenedMessage, rules: Rules) -> Conversation:
@@ -135,7 +146,7 @@ def _take(talk: Conversation, arrival: Arrival, rules: Rules) -> Conversation:
     asked = structs.replace(
         asked, waiting=(waiting,), traceparent=arrival.traceparent, peer=message.peer
     )
-    return enqueue(talk, asked, rules)
+    return take_in(talk, asked, rules)
 
 
 def _moved(talk: Conversation, screened: ScreenedMessage, rules: Rules) -> Conversation:
@@ -193,7 +204,8 @@ def settle(talk: Conversation | None, result: DeliveryResult, rules: Rules) -> S
     after = structs.replace(talk, out=None, parked=result.parked, collect=left)
     if turn is not None and answered.kind != "collect" and answered.final:
         after = close(after, turn, rules)
-        after = handed_over(after, turn, rules, failed=result.status == "failed")
+        is_failed = result.status == "failed" or result.unreached
+        after = handed_over(after, turn, rules, failed=is_failed)
     return _advanced(talk, after, rules)
 
 
@@ -211,13 +223,26 @@ def summarise(talk: Conversation | None, summarised: Summarised, rules: Rules) -
 # -- the deadline ---------------------------------------------------------------------------
 
 
-def expire(talk: Conversation | None, timeout: TurnTimeout, rules: Rules) -> Step:
+def expire(
+    talk: Conversation | None, timeout: TurnTimeout, rules: Rules, chain: Chain | None = None
+) -> Step:
     """Answer a turn whose model has not finished in time with the apology, and close it.
 
-    Or: open the turn of pictures that have waited long enough for more.
+    Or: open the turn of pictures that have waited long enough for more. Or: go on without a verdict
+    that has not come, as far as `chain` has another in its place.
+
+    Raises:
+        Gap: messages have waited too long for such a verdict, and `chain` does not cover them.
     """
     if talk is None:
         return Step(None)
+    if _is_stuck(talk, rules):
+        gap = Gap(talk.cursor, talk.early[-1].screened.sequence)
+        if chain is None or not chain.covers(gap):
+            raise gap
+        after = _taken(talk, chain, rules=rules)
+        if after.cursor > talk.cursor:
+            return _with_outbox(_advanced(talk, after, rules), rules)
     until = gathering_until(talk)
     if until is not None:
         is_over = rules.now_ms >= until or timeout.id == gathering_id(talk, until)
@@ -233,12 +258,25 @@ def expire(talk: Conversation | None, timeout: TurnTimeout, rules: Rules) -> Ste
 
 
 def due_ms(talk: Conversation, rules: Rules) -> int | None:
-    """Return when what is in flight should be over; None where nothing is."""
+    """Return when what is in flight, or waits, should be over; None where nothing is or does."""
     if talk.turn is not None:
         return talk.turn.deadline_ms
     if talk.out is not None:
         return talk.active_ms + int(rules.settings.turn_timeout * 1000)
-    return gathering_until(talk)
+    until = gathering_until(talk)
+    return until if until is not None else _verdict_due_ms(talk)
+
+
+def _verdict_due_ms(talk: Conversation) -> int | None:
+    """Return until when earlier messages are waited for; None where none are."""
+    waits = (one.since_ms for one in talk.early if one.since_ms)
+    first = min(waits, default=None)
+    return None if first is None else first + VERDICT_MS
+
+
+def _is_stuck(talk: Conversation, rules: Rules) -> bool:
+    due = _verdict_due_ms(talk)
+    return due is not None and rules.now_ms >= due
 
 
 def _is_late(talk: Conversation, rules: Rules) -> bool:

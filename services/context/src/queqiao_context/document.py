@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
-from queqiao_common.errors import TransientError
+from queqiao_common.errors import Postponed
 from queqiao_common.events import Card, Delivery, Media, Menu, Prompt, ScreenedMessage, Waiting
 
 Kind = Literal["question", "notice", "reset", "handover", "transfer", "back"]
@@ -55,10 +55,11 @@ class Asked(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Arrival(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A screened message that waits for an earlier one of the same conversation."""
+    """A screened message that waits for an earlier one of the same conversation, since when."""
 
     screened: ScreenedMessage
     traceparent: str = ""
+    since_ms: int = 0
 
 
 class Piece(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -182,13 +183,11 @@ def read(body: bytes, *, version: int = VERSION, steps: Steps = STEPS) -> Conver
     """Decode a stored conversation, whichever release wrote it.
 
     Raises:
-        TransientError: a newer release wrote it; one of its replicas shall handle the event.
+        Postponed: a newer release wrote it; one of its replicas shall handle the event.
     """
     found = _version(body).version
     if found > version:
-        raise TransientError(
-            f"a conversation of version {found}: known here are {version}", after=1
-        )
+        raise Postponed(f"a conversation of version {found}: known here are {version}", after=1.0)
     if found == version:
         return _decode(body)
     table: Table = msgspec.json.decode(body)

@@ -70,9 +70,13 @@ def seen(talk: Conversation, rules: Rules) -> Conversation:
     handed = talk.handed
     if handed is None:
         return talk
-    if rules.now_ms > handed.seen_ms + rules.handover.timeout * 1000:
+    if rules.now_ms > _until_ms(handed.seen_ms, rules):
         return take_back(talk, tell=True)
     return structs.replace(talk, handed=structs.replace(handed, seen_ms=rules.now_ms))
+
+
+def _until_ms(seen_ms: int, rules: Rules) -> int:
+    return seen_ms + int(rules.handover.timeout * 1000)
 
 
 def is_coming(talk: Conversation) -> bool:
@@ -80,6 +84,16 @@ def is_coming(talk: Conversation) -> bool:
     turn = talk.turn
     at_hand = turn is not None and (turn.kind == "handover" or turn.handover)
     return at_hand or any(asked.kind == "handover" for asked in talk.queue)
+
+
+def expected_until_ms(talk: Conversation | None, rules: Rules) -> int | None:
+    """Return until when a person is to be expected, if the user says nothing more; None: not.
+
+    From the moment that a hand-over is decided, as the next message may come right behind it.
+    """
+    if talk is None or not (talk.handed or is_coming(talk)):
+        return None
+    return _until_ms(talk.handed.seen_ms if talk.handed else rules.now_ms, rules)
 
 
 def reason(turn: Turn) -> str:

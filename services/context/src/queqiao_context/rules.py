@@ -16,6 +16,8 @@ from queqiao_common.settings import (
     Rule,
 )
 
+from queqiao_context.overload import Shed
+
 Agents = Literal["none", "each", "once"]
 """How users are given to the platform's agents: not at all, message by message, or once for all."""
 
@@ -54,7 +56,7 @@ class Rules(Struct, frozen=True, kw_only=True):
     media: Media = Media()
     pages: Pages = Pages()
     page_id: str = ""
-    is_overloaded: bool = False
+    shed: Shed = Shed.NOTHING
     facts: tuple[str, ...] | None = None
 
     def persona_of(self, chosen: str) -> tuple[str, Persona]:
@@ -70,34 +72,32 @@ class Rules(Struct, frozen=True, kw_only=True):
         """Whether there is anybody to whom a user could be given."""
         return self.handover.enabled and self.agents != "none"
 
+    @property
+    def tells_of_people(self) -> bool:
+        """Whether ingress holds callbacks for nothing but what is to be passed on to people."""
+        return self.agents == "each" and not self.window_ms
+
 
 class FactsNeeded(Exception):  # noqa: N818 - a question, not an accident
     """The notes about the user must be read before this can be decided."""
 
 
-def rules_for(
-    config: Config,
-    account_id: str,
-    *,
-    now_ms: int,
-    epoch: str = "",
-    page_id: str = "",
-    is_overloaded: bool = False,
-) -> Rules:
-    """Return what there is to know of an account; one that is no longer configured has defaults."""
+def rules_for(config: Config, account_id: str) -> Rules:
+    """Return what the settings say of an account; one that is no longer configured has defaults.
+
+    What is true of now alone has to be put in.
+    """
     account = config.account(account_id)
     shared = Rules(
         settings=config.context,
-        epoch=epoch,
-        now_ms=now_ms,
+        epoch="",
+        now_ms=0,
         personas=config.personas,
         rules=tuple(one for one in config.rules if not one.accounts or account_id in one.accounts),
         handover=config.handover,
         notes=config.notes,
         media=config.media,
         pages=config.pages,
-        page_id=page_id,
-        is_overloaded=is_overloaded,
     )
     return shared if account is None else _of_account(shared, account)
 

@@ -3,11 +3,12 @@
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Protocol
 
 from msgspec import structs
 from queqiao_common import ids, telemetry
-from queqiao_common.errors import BrokerUnavailable, TransientError
+from queqiao_common.errors import BrokerUnavailable, Postponed
 from queqiao_common.events import (
     DeliveryResult,
     Event,
@@ -18,15 +19,17 @@ from queqiao_common.events import (
 )
 from queqiao_common.kv import Documents
 from queqiao_common.pages import Page
+from queqiao_common.people import WithPerson
 from queqiao_common.settings import Config
 from queqiao_common.worker import Outgoing, Received
 
-from queqiao_context import conversation, notes, showing
+from queqiao_context import conversation, handover, notes, showing
 from queqiao_context.asking import forgets
 from queqiao_context.chain import Chain, Doubt, Gap
 from queqiao_context.conversation import Step
 from queqiao_context.document import Conversation
 from queqiao_context.notes import Remembered
+from queqiao_context.overload import Shed
 from queqiao_context.rules import FactsNeeded, Rules, rules_for
 from queqiao_context.summary import parted
 from queqiao_context.watch import AGAIN_MS, Watch
@@ -48,6 +51,9 @@ class Inbound(Protocol):
     async def chain(self, *, account: str, conv: str, gap: Gap) -> Chain:
         """Return the conversation's messages in a gap."""
 
+    async def given_up(self, *, account: str, conv: str, gap: Gap) -> Chain:
+        """Return the same, with a verdict of failure where moderation is done and said nothing."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Documented:
@@ -56,14 +62,16 @@ class Documented:
     conversations: Documents[Conversation]
     notes: Documents[Remembered]
     pages: Documents[Page]
+    people: Documents[WithPerson]
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A step, and the conversation as it stands after it."""
+    """A step, and the conversation as it stands after it; `had_person` is as it stood before."""
 
     step: Step
     talk: Conversation | None
+    had_person: bool
 
 
 class Context:
@@ -78,24 +86,26 @@ class Context:
         publish: Callable[[Event], Awaitable[object]],
         now_ms: Callable[[], int],
         new_page_id: Callable[[], str],
-        is_overloaded: Callable[[], bool],
+        shed: Callable[[], Shed],
     ) -> None:
         self._config = config
+        self._lasting = cache(partial(rules_for, config))
         self._conversations = documents.conversations
         self._notes = documents.notes
         self._pages = documents.pages
+        self._people = documents.people
         self._inbound = inbound
         self._publish = publish
         self._now_ms = now_ms
         self._new_page_id = new_page_id
-        self._is_overloaded = is_overloaded
+        self._shed = shed
         self._watch = Watch()
 
     async def absorb(self, received: Received[ScreenedMessage]) -> Yields:
         """Take in what a user said.
 
         Raises:
-            TransientError: the user is to be forgotten, and earlier messages have yet to come.
+            Postponed: the user is to be forgotten, and earlier messages have yet to come.
         """
         screened = received.event
         outcome = await self._absorbed(screened)
@@ -138,10 +148,7 @@ class Context:
 
     async def expire(self, received: Received[TurnTimeout]) -> Yields:
         """Answer a turn that is still in flight at its deadline with the apology."""
-        timeout = received.event
-        outcome = await self._change(
-            timeout, lambda talk, rules: conversation.expire(talk, timeout, rules)
-        )
+        outcome = await self._expired(received.event)
         for item in outcome.step.publish:
             yield item
 
@@ -194,6 +201,16 @@ class Context:
             raise BrokerUnavailable("the inbound stream does not show a message we were told of")
         return chain
 
+    async def _expired(self, timeout: TurnTimeout, chain: Chain | None = None) -> Outcome:
+        try:
+            return await self._change(
+                timeout, lambda talk, rules: conversation.expire(talk, timeout, rules, chain)
+            )
+        except Gap as found:
+            gap = found
+        read = await self._inbound.given_up(account=timeout.account, conv=timeout.conv, gap=gap)
+        return await self._expired(timeout, read)
+
     # -- documents --------------------------------------------------------------------------
 
     async def _change(self, event: Incoming, decide: Decide, *, epoch: str = "") -> Outcome:
@@ -210,6 +227,7 @@ class Context:
         if outcome.talk is not None:
             _note_state(outcome.talk, rules)
             await self._show(outcome.talk, rules)
+            await self._tell_of_person(outcome.talk, rules, had_person=outcome.had_person)
         return outcome
 
     async def _decided(
@@ -221,7 +239,8 @@ class Context:
                 forgotten = talk.forgotten if talk else 0
                 told = structs.replace(rules, facts=notes.texts_of(known, forgotten=forgotten))
             step = decide(talk, told)
-            return step.document, Outcome(step, step.document or talk)
+            had_person = handover.expected_until_ms(talk, rules) is not None
+            return step.document, Outcome(step, step.document or talk, had_person)
 
         return await self._conversations.update(key, change)
 
@@ -232,6 +251,17 @@ class Context:
             await self._pages.update(
                 talk.turn.page, lambda shown: (showing.newer(shown, page), None)
             )
+
+    async def _tell_of_person(self, talk: Conversation, rules: Rules, *, had_person: bool) -> None:
+        """Have ingress hold what a user says to a person; what it is not told ends by itself."""
+        if not rules.tells_of_people:
+            return
+        until_ms = handover.expected_until_ms(talk, rules)
+        if until_ms is not None:
+            told = WithPerson(until_ms=until_ms)
+            await self._people.update(talk.key, lambda known: (newer_of(known, told), None))
+        elif had_person:
+            await self._people.delete(talk.key)
 
     async def _learn(self, talk: Conversation | None, turn: int, texts: tuple[str, ...]) -> None:
         """Remember facts about a user, unless they have asked since to be forgotten."""
@@ -249,19 +279,23 @@ class Context:
     async def _forget(self, screened: ScreenedMessage, talk: Conversation | None) -> None:
         """Erase the notes, once the conversation knows that there must be none."""
         if talk is None or talk.cursor < screened.sequence:
-            raise TransientError("messages before it have yet to come", after=ORDER)
+            raise Postponed("messages before it have yet to come", after=ORDER)
         if (await self._notes.get(talk.key)).value is not None:
             await self._notes.delete(talk.key)
 
     def _rules(self, account_id: str, *, epoch: str = "") -> Rules:
-        return rules_for(
-            self._config,
-            account_id,
+        return structs.replace(
+            self._lasting(account_id),
             now_ms=self._now_ms(),
             epoch=epoch,
             page_id=self._new_page_id() if self._config.pages.base_url else "",
-            is_overloaded=self._is_overloaded(),
+            shed=self._shed(),
         )
+
+
+def newer_of(known: WithPerson | None, told: WithPerson) -> WithPerson | None:
+    """Return what is to be told; None where it is known."""
+    return told if known is None or known.until_ms < told.until_ms else None
 
 
 def _note_state(talk: Conversation, rules: Rules) -> None:

@@ -2,14 +2,24 @@
 
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 import msgspec
 from msgspec import Struct
-from queqiao_common.bus import STREAM_NOT_FOUND, Bus, Refused, Stored
+from queqiao_common.answers import STREAM_NOT_FOUND, Refused, Stored
+from queqiao_common.bus import Bus
 from queqiao_common.errors import BrokerUnavailable
-from queqiao_common.events import UNREADABLE, ScreenedMessage
-from queqiao_common.topology import CHAT, INBOUND, LLM_REQUESTS, SCREENED
+from queqiao_common.events import UNREADABLE, InboundMessage, ScreenedMessage, Verdict
+from queqiao_common.topology import (
+    CHAT,
+    INBOUND,
+    LLM_REQUESTS,
+    MODERATION_INBOUND,
+    SCREENED,
+    Consumer,
+)
 
 from queqiao_context.chain import Chain, Gap
 from queqiao_context.document import Arrival
@@ -26,8 +36,13 @@ class _StreamInfo(Struct):
     created: str
 
 
+class _Floor(Struct, frozen=True):
+    stream_seq: int = 0
+
+
 class _ConsumerInfo(Struct):
     num_pending: int = 0
+    ack_floor: _Floor = _Floor()
 
 
 class InboundStream:
@@ -69,9 +84,8 @@ class InboundStream:
         Messages older than the stream's limits are gone and do not appear.
         """
         since_ms = 0 if gap.after else await self._since_ms(gap.upto)
-        inbound = INBOUND.pattern.format(account=account, conv=conv)
-        walk = self._walk(inbound, gap.after, gap.upto, since_ms)
-        sequences = tuple([stored.sequence async for stored in walk])
+        messages = await self._messages(account, conv, gap, since_ms)
+        sequences = tuple(stored.sequence for stored in messages)
         if len(sequences) < 2:
             return Chain(gap.after, gap.upto, sequences)
         screened = SCREENED.pattern.format(account=account, conv=conv)
@@ -79,6 +93,28 @@ class InboundStream:
         arrivals = [_arrival(stored) async for stored in walk]
         verdicts = [one for one in arrivals if one and one.screened.sequence in sequences]
         return Chain(gap.after, gap.upto, sequences, tuple(verdicts))
+
+    async def given_up(self, *, account: str, conv: str, gap: Gap) -> Chain:
+        """Return the same, with a verdict of failure where moderation is done and said nothing.
+
+        Moderation is done with what all its replicas have acknowledged; what came of it should be
+        stored by then, but media are fetched first: ask only when there was time for that.
+        """
+        done = (await _consumer_info(self._bus, MODERATION_INBOUND)).ack_floor.stream_seq
+        since_ms = 0 if gap.after else await self._since_ms(gap.upto)
+        silent = {
+            stored.sequence: _failed(account, conv, stored)
+            for stored in await self._messages(account, conv, gap, since_ms)
+            if stored.sequence <= done
+        }
+        chain = await self.chain(account=account, conv=conv, gap=gap)
+        judged = {one.screened.sequence for one in chain.verdicts}
+        failed = tuple(one for sequence, one in silent.items() if sequence not in judged)
+        return replace(chain, verdicts=(*failed, *chain.verdicts))
+
+    async def _messages(self, account: str, conv: str, gap: Gap, since_ms: int) -> list[Stored]:
+        subject = INBOUND.pattern.format(account=account, conv=conv)
+        return [one async for one in self._walk(subject, gap.after, gap.upto, since_ms)]
 
     async def _walk(
         self, subject: str, after: int, upto: int, since_ms: int
@@ -106,11 +142,32 @@ def _arrival(stored: Stored) -> Arrival | None:
     return Arrival(screened=screened, traceparent=stored.headers.get("traceparent", ""))
 
 
+def _failed(account: str, conv: str, stored: Stored) -> Arrival:
+    """Return what moderation should have said of a message, had it said anything."""
+    try:
+        message = msgspec.json.decode(stored.data, type=InboundMessage)
+    except UNREADABLE:
+        message = None
+    screened = ScreenedMessage(
+        id=f"scr:missed:{account}.{conv}:{stored.sequence}",
+        account=account,
+        conv=conv,
+        sequence=stored.sequence,
+        verdict=Verdict.FAILED,
+        message=message,
+    )
+    return Arrival(screened=screened, traceparent=stored.headers.get("traceparent", ""))
+
+
+async def _consumer_info(bus: Bus, consumer: Consumer[Any]) -> _ConsumerInfo:
+    answer = await bus.api(f"CONSUMER.INFO.{consumer.reads.stream.name}.{consumer.name}")
+    return msgspec.json.decode(answer, type=_ConsumerInfo)
+
+
 async def waiting_turns(bus: Bus) -> int:
     """Return how many turns wait for a replica of llm to take them.
 
     Raises:
         BrokerUnavailable, Refused: the broker cannot say.
     """
-    answer = await bus.api(f"CONSUMER.INFO.{LLM_REQUESTS.reads.stream.name}.{LLM_REQUESTS.name}")
-    return msgspec.json.decode(answer, type=_ConsumerInfo).num_pending
+    return (await _consumer_info(bus, LLM_REQUESTS)).num_pending

@@ -16,6 +16,7 @@ from queqiao_common.topology import (
     EGRESS_MISSED,
     EGRESS_PULLS,
     EGRESS_READY,
+    GIVEN,
     MAILBOX,
     MEDIA,
     QUOTA,
@@ -66,6 +67,7 @@ async def main(runtime: Runtime) -> None:
             now_ms=runtime.now_ms,
         )
         runtime.follow_bucket(CLAIMS, ways.claims.hear, since=CATCH_UP)
+        runtime.follow(GIVEN, ways.claims.hear_given, since=CATCH_UP)
         runtime.consume(EGRESS_READY, egress.deliver, on_buried=egress.give_up)
         runtime.consume(EGRESS_MISSED, egress.show_typing)
         runtime.consume(EGRESS_MEDIA, fetching.fetch, on_buried=fetching.give_up)

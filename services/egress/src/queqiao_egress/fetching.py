@@ -21,7 +21,7 @@ from queqiao_wechat.client import (
     WeChatError,
 )
 from queqiao_wechat.errcodes import Action
-from queqiao_wechat.media import sniffed
+from queqiao_wechat.media import contained, sniffed
 
 from queqiao_egress.channels.port import Channel
 
@@ -82,6 +82,8 @@ class Fetching:
         is_voice = media.kind == "voice"
         limit = self._settings.max_voice if is_voice else self._settings.max_picture
         body = await channel.fetch(media, limit)
+        if is_voice:
+            body = contained(body)
         mime = sniffed(body)
         if not mime.startswith("audio/" if is_voice else "image/"):
             log.warning("media.unknown", extra={"account": account, "kind": media.kind})
@@ -119,7 +121,7 @@ def _done(wanted: MediaWanted, media: tuple[Media, ...]) -> Event:
     if any(one.kind == "voice" and one.key for one in media):
         message = structs.replace(wanted.message, media=media)
         return MediaFetched(
-            id=f"fetched:{wanted.message.id}",
+            id=f"fetched:{wanted.message.id}:{wanted.sequence}",
             account=wanted.account,
             conv=wanted.conv,
             sequence=wanted.sequence,
@@ -130,7 +132,7 @@ def _done(wanted: MediaWanted, media: tuple[Media, ...]) -> Event:
 
 def _ready(wanted: MediaWanted, media: tuple[Media, ...]) -> MediaReady:
     return MediaReady(
-        id=f"ready:{wanted.message.id}",
+        id=f"ready:{wanted.message.id}:{wanted.sequence}",
         account=wanted.account,
         conv=wanted.conv,
         sequence=wanted.sequence,

@@ -42,6 +42,7 @@ class Letter:
     marker: Marker | None = None
     passive: bool = False
     transferred: bool = False
+    unreached: bool = False  # it was to hand over to people, and could not
     errcode: int = 0
     failed: bool = False
     reasons: list[str] = field(default_factory=list)
@@ -114,6 +115,7 @@ class Letter:
             errcode=self.errcode,
             reasons=tuple(self.reasons),
             msgids=tuple(one.msgid for one in self.delivery.waiting),
+            unreached=self.unreached,
         )
 
     def _outcome(

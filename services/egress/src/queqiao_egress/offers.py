@@ -11,9 +11,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import msgspec
-from queqiao_common.bus import Raw
-from queqiao_common.claims import GIVEN, TRIES, Claim
-from queqiao_common.events import PassiveOffer
+from queqiao_common.answers import Raw
+from queqiao_common.claims import TRIES, Claim, claim_key
+from queqiao_common.events import PassiveOffer, ReplyGiven
 from queqiao_common.kv import Documents
 
 log = logging.getLogger(__name__)
@@ -26,6 +26,7 @@ REPEAT = 1.5
 Until = Callable[[asyncio.Future[Any], float], Awaitable[None]]
 
 _decode = msgspec.json.Decoder(Claim).decode
+_decode_given = msgspec.json.Decoder(ReplyGiven).decode
 
 
 async def until_done(future: asyncio.Future[Any], seconds: float) -> None:
@@ -47,9 +48,6 @@ class Claims:
     def hear(self, raw: Raw) -> None:
         """Take note of a write to the bucket, as the follower calls it."""
         key = raw.subject.split(".", 2)[2]  # $KV.claims.<key>
-        if key.endswith(GIVEN):
-            self.note_given(key.removesuffix(GIVEN))
-            return
         if key.endswith(TRIES) or not raw.data:
             return
         try:
@@ -66,8 +64,14 @@ class Claims:
                 future.set_result(claim)
         return claim
 
-    def note_given(self, key: str) -> None:
-        """Take note that a claimed answer has left."""
+    def hear_given(self, raw: Raw) -> None:
+        """Take note that a claimed answer has left, as the follower calls it."""
+        try:
+            given = _decode_given(raw.data)
+        except msgspec.MsgspecError:
+            log.warning("given.unreadable", extra={"subject": raw.subject})
+            return
+        key = claim_key(given.account, given.msgid)
         self._given[key] = None
         if len(self._given) > HEARD:
             self._given.popitem(last=False)

@@ -36,6 +36,25 @@ class Attachment(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return "menu"
 
 
+def labelled(attachment: Attachment, label: str) -> Attachment:
+    """Return an attachment whose own words say that an AI wrote it; media have none."""
+    if not label or attachment.media is not None:
+        return attachment
+    if (menu := attachment.menu) is not None:
+        tail = _lines(menu.tail, label)
+        return structs.replace(attachment, menu=structs.replace(menu, tail=tail))
+    if (card := attachment.card) is not None and card.appid:  # it has but a title
+        return structs.replace(attachment, card=structs.replace(card, title=card.title + label))
+    if card is not None:
+        described = structs.replace(card, description=_lines(card.description, label))
+        return structs.replace(attachment, card=described)
+    return attachment
+
+
+def _lines(*lines: str) -> str:
+    return "\n".join(filter(None, lines))
+
+
 class Item(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The text of one delivery, from its character `start` on; never empty, no blanks around it.
 
@@ -56,7 +75,7 @@ Items = tuple[Item, ...]
 class Page(Struct, frozen=True, kw_only=True):
     """One message: its final text, whether an AI wrote it, what it carries, what comes after.
 
-    With an attachment that is the message, and the text stands for it in words.
+    With an attachment that is the message, its label included, and the text stands for it in words.
     """
 
     text: str
@@ -114,10 +133,16 @@ def page(
             ai=first.ai,
             carried=(first.id,),
             rest=others[1:],
-            attachment=first.attachment,
+            attachment=_shown(first, style),
         )
     found = _text_page(words, style, note=note, unfinished=unfinished or bool(others), full=full)
     return structs.replace(found, rest=(*found.rest, *others))
+
+
+def _shown(item: Item, style: Style) -> Attachment | None:
+    if item.attachment is None or not item.ai:
+        return item.attachment
+    return labelled(item.attachment, style.label)
 
 
 def _run(items: Items, style: Style) -> tuple[Items, Items]:

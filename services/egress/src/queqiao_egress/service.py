@@ -167,6 +167,8 @@ class Egress:
         else:
             async for offer in self._give(letter, waiting):
                 yield offer
+            for one in self._held_in_vain(letter):
+                yield self._requests.offer(letter, one.msgid, "", ())
         yield self._report(letter, parked=await self._boxes.keep(letter))
 
     async def _recall(self, letter: Letter) -> None:
@@ -200,6 +202,14 @@ class Egress:
         await self._send(letter)
         if letter.delivery.transfer and letter.channel.transfer and not letter.failed:
             await self._transfer_by_api(letter, letter.channel.transfer)
+
+    def _held_in_vain(self, letter: Letter) -> tuple[Waiting, ...]:
+        """Return the messages whose requests were held for a hand-over, and need not be longer."""
+        traits = letter.channel.traits
+        if not self._config.handover.by_any_message or not letter.delivery.final:
+            return ()
+        is_for_people = bool(traits.transfer_seconds) and not traits.open_seconds
+        return letter.delivery.waiting if is_for_people else ()
 
     async def _send(self, letter: Letter) -> None:
         if letter.items and letter.account.mode != "passive":
@@ -237,6 +247,7 @@ class Egress:
     def _not_transferred(self, letter: Letter, why: str) -> None:
         """Report it: the conversation then says so, unless an answer was what mattered."""
         letter.reasons.append(why)
+        letter.unreached = True
         letter.failed |= letter.delivery.kind == "notice"
 
     async def _transfer_by_api(

@@ -13,6 +13,7 @@ from queqiao_common import telemetry
 from queqiao_common.settings import IngressSettings
 from starlette.background import BackgroundTask
 from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from queqiao_ingress.callback import SUCCESS, Callback, Door, Query, RejectedError
 from queqiao_ingress.service import Answer, Ingress
@@ -22,6 +23,7 @@ from queqiao_ingress.waiting import Gone
 log = logging.getLogger(__name__)
 
 ROUTE = "/wechat/{account}"
+CALLBACK = re.compile("/wechat/([^/]+)")
 STATUS = "http.response.status_code"
 ANSWER = "queqiao.answer"
 DELIVERY = "queqiao.wechat.delivery"
@@ -62,6 +64,23 @@ class Entrance:
         """Serve the routes; as plain ones, since no model has to be validated here."""
         app.add_route(ROUTE, self.verify, methods=["GET"])
         app.add_route(ROUTE, self.receive, methods=["POST"])
+
+    def before(self, app: ASGIApp) -> ASGIApp:
+        """Return `app` with callbacks served ahead of it.
+
+        They need nothing of its routing and middlewares, which cost a tenth of a callback's CPU.
+        """
+
+        async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+            path = CALLBACK.fullmatch(scope["path"]) if scope["type"] == "http" else None
+            if path is None or scope["method"] != "POST":
+                await app(scope, receive, send)
+                return
+            scope["path_params"] = {"account": path[1]}
+            response = await self.receive(Request(scope, receive, send))
+            await response(scope, receive, send)
+
+        return serve
 
     async def verify(self, request: Request) -> Response:
         """Answer WeChat's check that the address is ours."""

@@ -50,19 +50,26 @@ class Say:
 class Publish:
     """Publish the event and acknowledge; whatever follows comes by API.
 
-    With `announces` a reply follows, so that the user may see it being written.
+    With `announces` a reply follows, so that the user may see it being written. With
+    `may_hand_over` it is held after all, where its user is known to talk to a person.
     """
 
     event: Event
     announces: bool = False
+    may_hand_over: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Publish the message and hold the request open for its reply."""
+    """Publish the message and hold the request open for its reply.
+
+    With mode `transfer` that is the hand-over to a person, which has no other way: what is to be
+    said goes by API, and is announced as of `Publish`.
+    """
 
     event: InboundMessage
-    mode: Literal["passive", "auto"]
+    mode: Literal["passive", "auto", "transfer"]
+    announces: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +126,8 @@ class Wrapping(Protocol):
 class Callback:
     """A callback that is believed.
 
-    `takes_text` says whether its answer can hold a text. Where it cannot, replies come by API, and
-    it is held for nothing but the hand-over to a person, which has no other way. `facts` are what
-    its log line says of it: no text, no openid.
+    `takes_text` says whether its answer can hold a text. `facts` are what its log line says of it:
+    no text, no openid.
     """
 
     purpose: Purpose

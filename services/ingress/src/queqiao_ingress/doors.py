@@ -27,7 +27,12 @@ from queqiao_ingress.callback import (
     named,
 )
 from queqiao_ingress.lock import Lock, Seal
-from queqiao_ingress.translation import event_of, expects_reply, is_published
+from queqiao_ingress.translation import (
+    event_of,
+    expects_reply,
+    is_published,
+    may_ask_for_person,
+)
 from queqiao_ingress.wrappings import Silence, TransferWrapping, XmlWrapping
 
 
@@ -42,7 +47,12 @@ class _Read:
 
 
 class _MessageDoor:
-    """What the doors share whose callbacks carry the user's message itself."""
+    """What the doors share whose callbacks carry the user's message itself.
+
+    `has_agents` says whether the answer to a callback can hand its user over to a person.
+    """
+
+    has_agents = False
 
     def __init__(self, account: Account, config: Config, *, receiver: str) -> None:
         self._account = account
@@ -73,14 +83,20 @@ class _MessageDoor:
         if not is_published(read.message):
             return Ignore()
         event, mode = read.event, self._account.mode
-        is_awaited = self._expects_reply(event)
-        if is_awaited and (mode == "passive" or mode == "auto"):
+        if not self._expects_reply(event):
+            return Publish(event)
+        if mode == "passive" or mode == "auto":
             return Hold(event, mode)
-        return Publish(event, announces=is_awaited)
+        if self.has_agents and may_ask_for_person(event, self._config):
+            return Hold(event, "transfer", announces=True)
+        is_open = self.has_agents and self._config.handover.enabled
+        return Publish(event, announces=True, may_hand_over=is_open)
 
 
 class OfficialDoor(_MessageDoor):
     """A subscription or service account: XML, plain or in safe mode, and every passive reply."""
+
+    has_agents = True
 
     def __init__(self, account: Account, config: Config) -> None:
         super().__init__(account, config, receiver=account.appid)
@@ -108,12 +124,6 @@ class MiniProgramDoor(OfficialDoor):
         names = (read.message.from_user, read.message.to_user)
         wrapping = TransferWrapping(*names, read.seal, is_json(body))
         return Callback(self._purpose(read), wrapping, read.facts, takes_text=False)
-
-    def _purpose(self, read: _Read) -> Purpose:
-        purpose = super()._purpose(read)
-        if isinstance(purpose, Publish) and purpose.announces and self._config.handover.enabled:
-            return Hold(read.event, "auto")
-        return purpose
 
 
 class WecomDoor(_MessageDoor):

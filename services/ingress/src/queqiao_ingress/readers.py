@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import msgspec
 from prometheus_client import Gauge
-from queqiao_common.bus import Raw
+from queqiao_common.answers import Raw
 from queqiao_common.pages import Page
 
 PAUSE = 0.4

@@ -16,10 +16,10 @@ from typing import Literal, Protocol
 import msgspec
 from prometheus_client import Histogram
 from queqiao_common import telemetry
-from queqiao_common.bus import PubAck, Raw, StreamFull
-from queqiao_common.claims import Claim, Given, Tries, claim_key, given_key, tries_key
+from queqiao_common.answers import PubAck, Raw, StreamFull
+from queqiao_common.claims import Claim, Tries, claim_key, tries_key
 from queqiao_common.errors import BrokerUnavailable, QueqiaoError
-from queqiao_common.events import Event, InboundMessage, PassiveOffer, WindowMissed
+from queqiao_common.events import Event, InboundMessage, PassiveOffer, ReplyGiven, WindowMissed
 from queqiao_common.failpoints import failpoint
 from queqiao_common.kv import Documents
 from queqiao_common.settings import Config
@@ -34,6 +34,7 @@ from queqiao_ingress.callback import (
     Say,
     Stream,
 )
+from queqiao_ingress.people import People
 from queqiao_ingress.streams import Streams
 from queqiao_ingress.waiting import Gone, Seat, Stay, Terms, WaitingRoom
 
@@ -116,9 +117,9 @@ class Ingress:
         publisher: Publisher,
         claims: Documents[Claim],
         tries: Documents[Tries],
-        given: Documents[Given],
         streams: Streams,
         room: WaitingRoom,
+        people: People,
         longest: float = LONGEST,
     ) -> None:
         self._settings = config.ingress
@@ -127,9 +128,9 @@ class Ingress:
         self._publisher = publisher
         self._claims = claims
         self._tries = tries
-        self._given = given
         self._streams = streams
         self._room = room
+        self._people = people
         self._longest = longest
 
     def hear(self, raw: Raw) -> None:
@@ -157,10 +158,12 @@ class Ingress:
                 return Answer("ignored")
             case Say(text=text):
                 return Answer("said", Reply(text))
+            case Publish(event=InboundMessage() as event, may_hand_over=True) if self._people.have(
+                event
+            ):
+                return await self._hold(callback, Hold(event, "transfer"), began, gone)
             case Publish(event=event, announces=announces):
                 return await self._pass_on(callback, event, announces=announces)
-            case Hold(event=event) if self._cannot_seat(callback, event):
-                return await self._pass_on(callback, event, announces=True)
             case Hold() as hold:
                 return await self._hold(callback, hold, began, gone)
             case Stream(event=event):
@@ -173,16 +176,25 @@ class Ingress:
     ) -> None:
         """Say what egress waits to hear, once the answer is out."""
         if answer.carries:
-            await self._note_given(message, answer)
+            await self._note_given(message, answer, trace)
         if answer.missed is not None:
             await self._announce(answer.missed, trace)
 
-    async def _note_given(self, message: InboundMessage, answer: Answer) -> None:
+    async def _note_given(
+        self, message: InboundMessage, answer: Answer, trace: Mapping[str, str]
+    ) -> None:
         """Let the conversation go on: the reply can no longer be overtaken."""
         try:
-            async with _in_time():
-                key = given_key(message.account, message.msgid)
-                await self._given.create(key, Given(delivery=answer.delivery))
+            await self._publisher.publish_event(
+                ReplyGiven(
+                    id=f"given:{message.account}:{message.msgid}",
+                    account=message.account,
+                    msgid=message.msgid,
+                    delivery=answer.delivery,
+                ),
+                parent=trace,
+                deadline=CLAIM_TIMEOUT,
+            )
         except QueqiaoError as error:
             # Egress then waits for as long as WeChat may still deliver the message again.
             log.warning("given.lost", extra={"error": type(error).__name__})
@@ -195,7 +207,7 @@ class Ingress:
             # The reply comes all the same; only 对方正在输入 is not shown.
             log.warning("missed.lost", extra={"error": type(error).__name__})
 
-    async def _pass_on(self, callback: Callback, event: Event, *, announces: bool) -> Answer:
+    async def _pass_on(self, callback: Callback, event: Event, *, announces: bool = True) -> Answer:
         """Publish what is answered by API, if at all."""
         ack = await self._publish(event)
         if ack is None:
@@ -222,16 +234,13 @@ class Ingress:
             return Answer("stream", Reply())
         return Answer("stream", Reply(display.text, is_final=display.is_final))
 
-    def _cannot_seat(self, callback: Callback, message: InboundMessage) -> bool:
-        """Whether a request had better not be held, as all it lacks then is a hand-over."""
-        return not callback.takes_text and self._room.refuses((message.account, message.msgid))
-
     async def _hold(self, callback: Callback, hold: Hold, began: float, gone: Gone) -> Answer:
         """Publish a message and hold its request open for the reply."""
-        message = hold.event
+        message, is_transfer = hold.event, hold.mode == "transfer"
         key = (message.account, message.msgid)
         if self._room.refuses(key):
-            return self._busy()
+            # Without a hand-over it is answered all the same, and its user told so.
+            return await self._pass_on(callback, message) if is_transfer else self._busy()
         if self._room.is_crowded(key):
             return Answer("unavailable", trouble="crowded")
         with self._room.seat(key) as seat:
@@ -244,14 +253,14 @@ class Ingress:
                 if claim is not None:
                     return _told(claim, delivery=2)
                 delivery = await self._count(message, hold.mode)
-            elif not callback.takes_text and self._delivery.typing:
+            elif hold.announces and self._delivery.typing:
                 await self._announce(_missed(message), telemetry.current_headers())
             terms = Terms(hold.mode, delivery, self._delivery.thinking)
             async with seat.watching(gone):
                 answer = await self._wait(message, seat, terms, began)
                 if seat.is_gone:  # it has left, but to nobody: the next delivery carries it
                     answer = replace(answer, carries=False)
-            if not callback.takes_text:  # announced long ago
+            if is_transfer:  # announced long ago, if at all
                 answer = replace(answer, missed=None)
             seconds = asyncio.get_running_loop().time() - began
             HELD.labels(message.account, answer.kind).observe(seconds)
@@ -291,9 +300,9 @@ class Ingress:
             document = await self._claims.get(claim_key(message.account, message.msgid))
         return document.value
 
-    async def _count(self, message: InboundMessage, mode: Literal["passive", "auto"]) -> int:
+    async def _count(self, message: InboundMessage, mode: str) -> int:
         """Return which delivery of a message this is, known to be a repeated one."""
-        if mode == "auto":
+        if mode != "passive":
             return 2
         async with _in_time():
             return await self._tries.update(tries_key(message.account, message.msgid), _one_more)

@@ -8,7 +8,7 @@ from msgspec import structs
 from queqiao_common.events import InboundMessage, Media
 from queqiao_common.ids import conversation_id
 from queqiao_common.matching import first_fitting, occasions
-from queqiao_common.settings import Account, Config
+from queqiao_common.settings import Account, Config, Rule
 from queqiao_wechat.messages import (
     ImageMessage,
     LinkMessage,
@@ -97,12 +97,30 @@ def expects_reply(event: InboundMessage, config: Config, account: Account) -> bo
     """
     if event.kind != "platform_event":
         return True
-    rules = (one for one in config.rules if not one.accounts or account.id in one.accounts)
-    rule = first_fitting(rules, occasions(event, event.text))
+    rule = _rule_for(event, config)
     if rule is not None:
         greets = rule.persona and config.persona(rule.persona).greeting
         return bool(rule.reply or rule.ask or rule.handover or rule.card or greets)
     return event.trigger in GREETED and bool(account.welcome)
+
+
+def may_ask_for_person(event: InboundMessage, config: Config) -> bool:
+    """Whether its answer may hand its user over to a person, for all that can be told here.
+
+    Where the model or its failures may do that, any message's may.
+    """
+    settings = config.handover
+    if not settings.enabled:
+        return False
+    rule = _rule_for(event, config)
+    by_rule = rule is not None and rule.handover
+    return by_rule or settings.by_any_message or event.text.strip() in settings.words
+
+
+def _rule_for(event: InboundMessage, config: Config) -> Rule | None:
+    """Return the operator's rule that a message or platform event sets off."""
+    rules = (one for one in config.rules if not one.accounts or event.account in one.accounts)
+    return first_fitting(rules, occasions(event, event.text))
 
 
 def type_of(message: Message) -> str:

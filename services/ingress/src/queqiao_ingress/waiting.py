@@ -45,7 +45,7 @@ class Stay(Enum):
 class Terms:
     """On which terms one delivery of a message is held; `delivery` counts from 1."""
 
-    mode: Literal["passive", "auto"]
+    mode: Literal["passive", "auto", "transfer"]
     delivery: int
     thinking: str
 
@@ -55,7 +55,7 @@ class Terms:
             return Claim(kind="reply", answer=offer.text, items=offer.items, form=offer.form)
         if not is_over:
             return Stay.WAIT
-        if self.mode == "auto":
+        if self.mode != "passive":
             return Claim(kind="later")
         if self.delivery < DELIVERIES:
             return Stay.SILENT

@@ -29,7 +29,8 @@ BEGINNINGS = (
     (b"\x02#!SILK", "silk"),
 )
 READABLE = ("amr", "ogg", "wav", "mp3")
-"""What the converter reads. Raw Speex (WeChat's old `speex`) and SILK are not among them."""
+"""What the converter reads. Speex comes in Ogg, in which egress has put WeChat's bare frames; SILK
+is not among them, as no door of ours is sent any (kf is asked for AMR)."""
 
 AMR_FRAMES = (13, 14, 16, 18, 20, 21, 27, 32, 6, 1, 1, 1, 1, 1, 1, 1)
 AMR_WIDE_FRAMES = (18, 24, 33, 37, 41, 47, 51, 59, 61, 6, 1, 1, 1, 1, 1, 1)

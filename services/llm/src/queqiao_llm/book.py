@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 
 import msgspec
-from queqiao_common.bus import Raw
+from queqiao_common.answers import Raw
 from queqiao_common.events import UNREADABLE
 from queqiao_common.topology import ANSWERS
 

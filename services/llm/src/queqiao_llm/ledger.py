@@ -6,7 +6,7 @@ from collections.abc import Callable
 from zoneinfo import ZoneInfo
 
 import msgspec
-from queqiao_common.bus import Raw
+from queqiao_common.answers import Raw
 from queqiao_common.errors import QueqiaoError
 from queqiao_common.events import UNREADABLE
 from queqiao_common.kv import Documents

@@ -175,14 +175,14 @@ class Trial:
             failures = [(run, lane.failure) for run, lane in lanes if lane.failure is not None]
         return tuple(_tried(run.model, one, self._spoke, turn_id) for run, one in failures)
 
-    async def _started(self, asking: Asking) -> AsyncGenerator[Said, None]:
+    def _started(self, asking: Asking) -> AsyncGenerator[Said, None]:
         if self._late is None:
-            async with aclosing(asking.run(self.runs[0])) as pieces:
-                async for said in pieces:
-                    yield said
-            return
+            return asking.run(self.runs[0])
+        return self._raced(asking, self._late)
+
+    async def _raced(self, asking: Asking, late: float) -> AsyncGenerator[Said, None]:
         first, second = (partial(asking.run, run) for run in self.runs)
-        self._race = race = Race(first, second, after=self._late)
+        self._race = race = Race(first, second, after=late)
         try:
             async with aclosing(race.pieces()) as pieces:
                 async for said in pieces:

@@ -104,8 +104,9 @@ class Speaking:
             "gen_ai.request.model": model.model.model,
             "queqiao.model": model.model.id,
         }
+        said = "\n".join(filter(None, (text, self._config.media.speak_label)))
         with telemetry.client_span(f"speak {model.model.model}", **attributes):
-            sound = await model.speak(text, voice)
+            sound = await model.speak(said, voice)
         sound = await self._converter.convert(sound, form)
         seconds = seconds_of(sound)
         if len(sound) > MAX_BYTES or not 0 < seconds <= MAX_SECONDS:

@@ -118,7 +118,7 @@ def waits(media: Media) -> bool:
 def ready(event: MediaFetched, message: InboundMessage) -> MediaReady:
     """Return a message whose media are as useful as they can be made."""
     return MediaReady(
-        id=f"ready:{message.id}",
+        id=f"ready:{message.id}:{event.sequence}",
         account=event.account,
         conv=event.conv,
         sequence=event.sequence,

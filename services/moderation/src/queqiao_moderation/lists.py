@@ -8,7 +8,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 from queqiao_common import settings
-from queqiao_common.bus import Bus, Raw
+from queqiao_common.answers import Raw
+from queqiao_common.bus import Bus
 from queqiao_common.errors import SettingsError
 from queqiao_common.events import UNREADABLE
 from queqiao_common.kv import Documents

@@ -77,7 +77,7 @@ class Moderation:
             yield _screened(message, received.sequence, Verdict.THROTTLED, throttled)
         elif self._fetches_media and any(one.kind in FETCHED for one in message.media):
             yield MediaWanted(
-                id=f"media:{message.id}",
+                id=f"media:{message.id}:{received.sequence}",
                 account=message.account,
                 conv=message.conv,
                 sequence=received.sequence,
@@ -110,7 +110,7 @@ class Moderation:
         account, conv = buried.subject.split(".")[2:4]
         message = _read(buried.body, InboundMessage)
         yield ScreenedMessage(
-            id=f"scr:{message.id}" if message else f"scr:{account}.{conv}:{buried.sequence}",
+            id=_verdict_id(message.id if message else f"{account}.{conv}", buried.sequence),
             account=account,
             conv=conv,
             sequence=buried.sequence,
@@ -126,7 +126,7 @@ class Moderation:
         ready = _read(buried.body, MediaReady)
         message = ready.message if ready else None
         yield ScreenedMessage(
-            id=f"scr:{message.id if message else stub.id}",
+            id=_verdict_id(message.id if message else stub.id, stub.sequence),
             account=stub.account,
             conv=stub.conv,
             sequence=stub.sequence,
@@ -241,11 +241,20 @@ def _count(direction: Direction, verdict: Verdict) -> None:
     telemetry.note({telemetry.VERDICT: verdict.value})
 
 
+def _verdict_id(cause: str, sequence: int) -> str:
+    """Return the id of a verdict: a redelivery has the same sequence, a replay a new one.
+
+    Were it the message's alone, the verdict on a replay would be dropped as a repeat, and its
+    conversation would wait for it.
+    """
+    return f"scr:{cause}:{sequence}"
+
+
 def _screened(
     message: InboundMessage, sequence: int, verdict: Verdict, text: str
 ) -> ScreenedMessage:
     return ScreenedMessage(
-        id=f"scr:{message.id}",
+        id=_verdict_id(message.id, sequence),
         account=message.account,
         conv=message.conv,
         sequence=sequence,

@@ -32,6 +32,7 @@ from queqiao_common.topology import (
     NOTES,
     PAGES,
     PASSIVE,
+    PEOPLE,
     QUOTA,
     REPLY,
     SENT,
@@ -46,7 +47,7 @@ from queqiao_cli.dead import spoken
 from queqiao_cli.stored import Entry, entries, erase, next_entry, opened
 from queqiao_cli.terminal import complain, say
 
-DOCUMENTS = (CONVERSATIONS, NOTES, MAILBOX, QUOTA, LIMITS)
+DOCUMENTS = (CONVERSATIONS, NOTES, MAILBOX, QUOTA, LIMITS, PEOPLE)
 
 
 @dataclass(frozen=True)

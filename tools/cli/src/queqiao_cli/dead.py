@@ -5,15 +5,25 @@ shown only when asked for.
 """
 
 import argparse
+import contextlib
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 import msgspec
+from msgspec import Struct
 from queqiao_common.bus import Bus
-from queqiao_common.events import DeadLetter
-from queqiao_common.topology import DEAD, DEAD_LETTERS
+from queqiao_common.events import UNREADABLE, DeadLetter, InboundMessage, encode
+from queqiao_common.topology import (
+    DEAD,
+    DEAD_LETTERS,
+    INBOUND,
+    MEDIA_FETCHED,
+    MEDIA_READY,
+    MEDIA_WANTED,
+    SCREENED,
+)
 
 from queqiao_cli.stored import Entry, entries, entry_at, erase, opened
 from queqiao_cli.terminal import complain, say
@@ -21,6 +31,8 @@ from queqiao_cli.terminal import complain, say
 ALL_LETTERS = "dead.>"
 REPLAYED = re.compile(r"(?P<id>.*):replay-(?P<times>[0-9]+)")
 MESSAGE_ID = "Nats-Msg-Id"
+BEFORE_THE_TURN = (SCREENED, MEDIA_WANTED, MEDIA_FETCHED, MEDIA_READY)
+"""Between a message and its turn: the conversation was told, and has gone past the message."""
 
 
 @dataclass(frozen=True)
@@ -64,11 +76,10 @@ async def drop(options: argparse.Namespace) -> int:
 async def _replay(bus: Bus, found: Letter) -> str:
     letter = found.letter
     event_id = next_id(letter.headers.get(MESSAGE_ID) or letter.id)
-    await bus.publish(
-        letter.subject, letter.body, event_id=event_id, headers=kept_headers(letter.headers)
-    )
+    subject, body = beginning(letter)
+    await bus.publish(subject, body, event_id=event_id, headers=kept_headers(letter.headers))
     await erase(bus, DEAD.name, found.number)
-    return f"{found.number}: published again on {letter.subject} as {event_id}"
+    return f"{found.number}: published again on {subject} as {event_id}"
 
 
 async def _drop(bus: Bus, found: Letter) -> str:
@@ -120,6 +131,24 @@ def next_id(event_id: str) -> str:
     if before is None:
         return f"{event_id}:replay-1"
     return f"{before['id']}:replay-{int(before['times']) + 1}"
+
+
+class _Carrier(Struct):
+    message: InboundMessage | None = None
+
+
+def beginning(letter: DeadLetter) -> tuple[str, bytes]:
+    """Return the subject and body to publish: the event's own, or those of the message in it.
+
+    What was given up on a message's way to its turn would come too late for its place in the
+    conversation, so that the message itself is run again, with a place of its own.
+    """
+    if letter.subject.startswith(tuple(f"{one.template}." for one in BEFORE_THE_TURN)):
+        with contextlib.suppress(*UNREADABLE):
+            message = msgspec.json.decode(letter.body, type=_Carrier).message
+            if message is not None:
+                return INBOUND.of(message), encode(message)
+    return letter.subject, letter.body
 
 
 def kept_headers(headers: dict[str, str]) -> dict[str, str]:

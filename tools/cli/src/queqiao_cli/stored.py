@@ -8,7 +8,8 @@ from datetime import datetime
 
 import msgspec
 from msgspec import Struct
-from queqiao_common.bus import Bus, Refused, connect
+from queqiao_common.answers import Refused
+from queqiao_common.bus import Bus, connect
 from queqiao_common.errors import BrokerUnavailable
 from queqiao_common.kv import NOT_FOUND
 from queqiao_common.settings import Config, load

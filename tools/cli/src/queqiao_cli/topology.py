@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 from queqiao_common import provision
-from queqiao_common.bus import Bus, Refused
+from queqiao_common.answers import Refused
+from queqiao_common.bus import Bus
 from queqiao_common.errors import BrokerUnavailable
 from queqiao_common.topology import BUCKETS, CONSUMERS, DURABLES, STREAMS
 

@@ -149,7 +149,7 @@ def _sound(
     fields = {"MediaId": media_id, "Format": "amr"}
     if account.settings.is_official:
         fields["Recognition"] = ""  # the platform transcribes no more (protocol reference 3.1)
-        wide = said.file or pictures.amr(seed, said.seconds, wide=True)
+        wide = said.file or pictures.speex(seed, said.seconds)
         fields["MediaId16K"] = _keep(world, account, "voice", wide)
     return fields, media_id
 

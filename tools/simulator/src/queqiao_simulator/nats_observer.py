@@ -9,7 +9,8 @@ import logging
 from collections.abc import Mapping
 
 import msgspec
-from queqiao_common.bus import Bus, Raw, connect
+from queqiao_common.answers import Raw
+from queqiao_common.bus import Bus, connect
 from queqiao_common.errors import BrokerUnavailable
 from queqiao_common.events import UNREADABLE, DeliveryResult
 from queqiao_common.follow import Follower

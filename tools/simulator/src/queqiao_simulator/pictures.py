@@ -1,7 +1,7 @@
-"""Real files for messages that nobody took or recorded: JPEG, AMR and MP4, from nothing. Pure.
+"""Real files for messages that nobody took or recorded: JPEG, AMR, Speex and MP4, from nothing.
 
 They are small, valid and different for different seeds, so a bot can decode them and tests can
-tell one from another.
+tell one from another. Pure.
 """
 
 import hashlib
@@ -15,6 +15,10 @@ FRAMES_PER_SECOND = 50
 _FRAME_HEADER = b"\x04"
 _NB_FRAME_BYTES = 12
 _WB_FRAME_BYTES = 17
+# What WeChat's 16 kHz voice consists of: wideband frames of quality 7, whose lower band (mode 6)
+# has 364 bits and whose upper band (mode 2) has 112, and 4 bits that fill the last byte.
+SPEEX_FRAME_BYTES = 60
+_SPEEX_BANDS = ((0b00110, 5, 0), (0b1010, 4, 364), (0b0111, 4, 476))
 
 BLOCK = 8
 QUANTUM = 16
@@ -54,6 +58,23 @@ def amr(seed: str, seconds: float = 1.0, *, wide: bool = False) -> bytes:
     sound = _bytes(seed, frames * size)
     parts = (sound[at : at + size] for at in range(0, len(sound), size))
     return (AMR_WB if wide else AMR_NB) + b"".join(_FRAME_HEADER + part for part in parts)
+
+
+def speex(seed: str, seconds: float = 1.0) -> bytes:
+    """A recording of this length at 16 kHz, as WeChat keeps it: frames with nothing around them."""
+    frames = max(1, round(seconds * FRAMES_PER_SECOND))
+    sound = _bytes(seed, frames * SPEEX_FRAME_BYTES)
+    return b"".join(
+        _speex_frame(sound[at : at + SPEEX_FRAME_BYTES])
+        for at in range(0, len(sound), SPEEX_FRAME_BYTES)
+    )
+
+
+def _speex_frame(noise: bytes) -> bytes:
+    bits = f"{int.from_bytes(noise, 'big'):0{len(noise) * 8}b}"
+    for value, count, at in _SPEEX_BANDS:
+        bits = f"{bits[:at]}{value:0{count}b}{bits[at + count :]}"
+    return int(bits, 2).to_bytes(len(noise), "big")
 
 
 def amr_seconds(recording: bytes) -> float | None:

@@ -7,6 +7,8 @@ import tomlkit
 
 TOKEN = "testbed_token"  # noqa: S105 - signs callbacks between two processes of a test
 AES_KEY = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"
+KEYS = {"aes_key": AES_KEY, "previous_aes_key": "Z" + AES_KEY[1:]}
+"""Those of accounts in safe mode, as while they are being changed."""
 SECRET = "testbed-app-secret"  # noqa: S105 - as above
 MODEL_KEY = "testbed-model-key"
 
@@ -64,7 +66,7 @@ def service_toml(ports: Ports, options: Options, *, broker_url: str) -> str:
             "api_base": api,
             "passive_window": options.passive_window,
         }
-        | ({"aes_key": AES_KEY} if account["safe"] else {})
+        | (KEYS if account["safe"] else {})
         for account in ACCOUNTS
     ]
     fake = {
@@ -101,7 +103,7 @@ def simulator_toml(ports: Ports, options: Options) -> str:
                 for port in ports.services["ingress"]
             ],
         }
-        | ({"aes_key": AES_KEY} if account["safe"] else {})
+        | (KEYS if account["safe"] else {})
         for account in ACCOUNTS
     ]
     # A 503 is not answered by three deliveries in one breath, or no broker could restart in time.

@@ -18,7 +18,8 @@ import msgspec
 import tomlkit
 from msgspec import Struct
 from queqiao_common import bus as bus_module
-from queqiao_common.bus import Bus, Refused
+from queqiao_common.answers import Refused
+from queqiao_common.bus import Bus
 from queqiao_common.failpoints import EXIT_CODE, POINTS, VARIABLE
 from queqiao_common.provision import apply_consumer
 from queqiao_common.settings import Nats

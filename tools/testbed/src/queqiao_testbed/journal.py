@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
-from queqiao_common.bus import Bus, Refused, Stored
+from queqiao_common.answers import Refused, Stored
+from queqiao_common.bus import Bus
 from queqiao_common.errors import BrokerUnavailable, QueqiaoError
 from queqiao_common.events import UNREADABLE, Delivery, InboundMessage
 from queqiao_common.ids import conversation_id

@@ -52,7 +52,11 @@ class ContextSettings(Section, frozen=True, kw_only=True):
     ] = 3
     shed_backlog: Annotated[
         int,
-        Meta(ge=0, description="turns waiting for a model that turn new users away; 0: none do"),
+        Meta(
+            ge=0,
+            description="turns waiting for a model that turn new users away, and half of them "
+            "questions that their user has asked already; 0: none do",
+        ),
     ] = 2000
     reset_words: tuple[str, ...] = ("重置", "清空记忆", "/reset", "/new")
     fetch_words: Annotated[

@@ -32,6 +32,9 @@ class Media(Section, frozen=True, kw_only=True):
         int,
         Meta(ge=1, le=400, description="longer pieces are only written: WeChat plays 60 seconds"),
     ] = 180
+    speak_label: Annotated[
+        str, Meta(description="ends every voice: a sound has no other mark that an AI made it")
+    ] = "本语音由 AI 生成。"
     no_speech: Annotated[str, Meta(description="to voice, where nothing can transcribe")] = (
         "我暂时还听不了语音，请打字告诉我吧。"
     )

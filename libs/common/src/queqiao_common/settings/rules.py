@@ -58,9 +58,15 @@ class Handover(Section, frozen=True, kw_only=True):
         "转机器人",
     )
     failures: Annotated[
-        int, Meta(ge=0, description="apologies in a row that hand over; 0: they do not")
+        int,
+        Meta(
+            ge=0,
+            description="apologies in a row that hand over; 0: they do not (cost: docs/wechat.md)",
+        ),
     ] = 0
-    by_model: Annotated[bool, Meta(description="let the model hand over by a tool call")] = False
+    by_model: Annotated[
+        bool, Meta(description="let the model hand over by a tool call (cost: docs/wechat.md)")
+    ] = False
     timeout: Annotated[
         float, Meta(gt=0, description="silence of the user after which the model answers again")
     ] = 1800.0
@@ -73,6 +79,11 @@ class Handover(Section, frozen=True, kw_only=True):
     missed: Annotated[
         str, Meta(description="when a message to the person could not be passed on")
     ] = "刚才这条没有转到人工客服，请再发一次。"
+
+    @property
+    def by_any_message(self) -> bool:
+        """Whether a message that does not ask for a person may be answered with one."""
+        return self.enabled and (self.by_model or self.failures > 0)
 
 
 def rule_problems(

@@ -12,7 +12,12 @@ from queqiao_wechat.media import MINIPROGRAM_UPLOADS
 
 from queqiao_egress.channels.official import CALL
 from queqiao_egress.channels.port import Channel, Message, Recipient, Traits
-from queqiao_egress.channels.shared import body_of, checked_upload, fetcher
+from queqiao_egress.channels.shared import (
+    body_of,
+    checked_upload,
+    fetcher,
+    transfer_seconds,
+)
 from queqiao_egress.pages import Attachment
 from queqiao_egress.quota import Quota, Share
 
@@ -35,7 +40,7 @@ class MiniProgram:
                 enter=Share(settings.enter_quota, settings.event_quota_window),
             ),
             marks_ai=settings.label_by_api,
-            transfer_seconds=account.passive_window,
+            transfer_seconds=transfer_seconds(account),
             transfers_passively=True,
         )
 

@@ -19,6 +19,7 @@ from queqiao_egress.channels.shared import (
     fetcher,
     kind_of,
     open_seconds,
+    transfer_seconds,
 )
 from queqiao_egress.pages import Attachment
 from queqiao_egress.quota import Quota, Share
@@ -40,18 +41,17 @@ def quota_of(settings: Settings) -> Quota:
 def traits_of(account: Account, settings: Settings) -> Traits:
     """Return what an account with customer-service messages can do.
 
-    Where its callbacks are answered at once, nothing can hand a user over to people.
+    Where its replies leave by API alone, a callback still can hand a user over to people.
     """
-    waits = open_seconds(account)
     return Traits(
         call=CALL,
         shows=frozenset({"menu", "news", "miniprogram", "voice", "image"}),
         shows_passively=frozenset({"news", "voice", "image"}),
-        open_seconds=waits,
+        open_seconds=open_seconds(account),
         quota=quota_of(settings),
         marks_ai=settings.label_by_api,
-        transfers_passively=waits > 0,
-        transfer_seconds=waits,
+        transfers_passively=True,
+        transfer_seconds=transfer_seconds(account),
     )
 
 
@@ -74,7 +74,7 @@ class PassiveOnly:
             shows_passively=frozenset({"news", "voice", "image"} if api else {"news"}),
             open_seconds=open_seconds(account),
             transfers_passively=True,
-            transfer_seconds=open_seconds(account),
+            transfer_seconds=transfer_seconds(account),
         )
 
     def channel(self) -> Channel:

@@ -38,6 +38,11 @@ def open_seconds(account: Account) -> float:
     return account.passive_window if account.mode == "auto" else 0.0
 
 
+def transfer_seconds(account: Account) -> float:
+    """Return how long after its arrival a message's request can hand its user over to people."""
+    return open_seconds(account) or account.passive_window
+
+
 def body_of(message: Message, *, menu: Callable[..., cards.Body]) -> cards.Body:
     """Return the body of a message that has an attachment; menus differ from channel to channel."""
     attachment = message.attachment

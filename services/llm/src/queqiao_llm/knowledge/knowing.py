@@ -97,11 +97,15 @@ class Knowing:
     def citing(self, ask: Ask) -> Ask:
         """Return what asks the models, such that answers from passages always name a source."""
 
-        async def asked(turn: Turn, prepared: Prepared) -> AsyncIterator[Said]:
+        async def cited(turn: Turn, prepared: Prepared) -> AsyncIterator[Said]:
             heard: dict[int, str] = {}
             async for said in ask(turn, prepared):
                 cited = self._cited(said, prepared.sources, heard) if prepared.sources else said
                 yield structs.replace(cited, cut=cited.cut or prepared.is_makeshift)
+
+        def asked(turn: Turn, prepared: Prepared) -> AsyncIterator[Said]:
+            is_plain = not (prepared.sources or prepared.is_makeshift)
+            return ask(turn, prepared) if is_plain else cited(turn, prepared)
 
         return asked
 

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
-from queqiao_common.bus import Raw
+from queqiao_common.answers import Raw
 from queqiao_common.errors import BrokerUnavailable
 from queqiao_common.events import UNREADABLE
 from queqiao_common.knowledge import (

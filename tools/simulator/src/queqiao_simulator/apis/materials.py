@@ -37,10 +37,7 @@ def get(world: "World", call: ApiCall) -> dict[str, Any] | Raw:
 
 
 def get_for_jssdk(_: "World", call: ApiCall) -> Raw:
-    """`GET /cgi-bin/media/get/jssdk?media_id=`: a voice that a page recorded, at 16 kHz.
-
-    The format is speex there; the simulator has no encoder for it and answers AMR-WB.
-    """
+    """`GET /cgi-bin/media/get/jssdk?media_id=`: a voice that a page recorded, at 16 kHz."""
     medium = _found(call)
     if medium.kind != "voice":
         raise Refused(media.BAD_ID)
