@@ -72,14 +72,20 @@ class Line:
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
+        self.is_last = False  # the answer said that there will be no other
 
     async def ask(self, payload: bytes) -> bytes:
         """Send a prepared request and return the body of a 200; anything else is empty."""
         self._writer.write(payload)
         head = await self._reader.readuntil(b"\r\n\r\n")
+        self.is_last = b"connection: close" in head.lower()
         length = int(head.lower().split(b"content-length:", 1)[1].split(b"\r\n", 1)[0])
         body = await self._reader.readexactly(length) if length else b""
         return body if head.startswith(b"HTTP/1.1 200") else b""
+
+    def close(self) -> None:
+        """Hang up."""
+        self._writer.close()
 
 
 async def dial(port: int) -> Line:
@@ -116,7 +122,10 @@ class Load:
         else:
             self.failed += 1
             return
-        self._idle.append(line)
+        if line.is_last:
+            line.close()
+        else:
+            self._idle.append(line)
         if b"<Content>" in body:
             self.latencies.append(time.perf_counter() - began)
             self.hear(openid(user), body.decode(), time.perf_counter())

@@ -65,7 +65,9 @@ def stream_config(stream: Stream, *, replicas: int = 1, scale: float = 1.0) -> C
         "duplicate_window": int(stream.duplicate_window * NANOS),
         "num_replicas": replicas,
         "allow_direct": True,
-        "compression": "s2" if stream.storage == "file" else "none",
+        # Not "s2": a block that was cut back after a crash is then written on as if it were not
+        # compressed, and cannot be read any more (ADR 0002).
+        "compression": "none",
         "description": stream.keeps,
     }
     if stream.schedules:
