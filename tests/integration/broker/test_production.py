@@ -41,14 +41,16 @@ def config(monkeypatch):
 
 
 def node(name, folder, ports, routes):
-    """Start one broker from the very file, elsewhere than on a machine of its own."""
+    """Start one broker of this file: only its disk and its addresses are another machine's."""
     client, monitor, cluster = ports
+    text = (FOLDER / "nats.conf").read_text()
+    own = folder / f"{name}.conf"
+    own.write_text(text.replace('"/data"', f'"{folder / name}"'))
     return subprocess.Popen(
         [
-            *(find_binary(), "--config", FOLDER / "nats.conf", "--addr", "127.0.0.1"),
-            *("--port", str(client), "--http_port", str(monitor), "--store_dir", folder / name),
+            *(find_binary(), "--config", own, "--addr", "127.0.0.1", "--port", str(client)),
+            *("--http_port", str(monitor), "--log", folder / f"{name}.log"),
             *("--cluster", f"nats://127.0.0.1:{cluster}", "--routes", routes),
-            *("--log", folder / f"{name}.log"),
         ],
         env={"NATS_NAME": name},
     )
