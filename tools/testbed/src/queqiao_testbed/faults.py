@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from queqiao_common.errors import QueqiaoError
 from queqiao_common.ids import conversation_id
-from queqiao_common.topology import DEAD_LETTERS, OFFERS, SERVICES, SUBJECTS
+from queqiao_common.topology import CONSUMERS, DEAD_LETTERS, SERVICES, SUBJECTS
 
 from queqiao_testbed.configuration import TOKEN
 from queqiao_testbed.scene import SOON, Rule, Scene
@@ -27,6 +27,8 @@ MINUTES_OFF = 120.0
 SEND = "/cgi-bin/message/custom/send"
 POISON = "poison:"
 """How the ids of unreadable events begin."""
+CONSUMED = frozenset(consumer.reads for consumer in CONSUMERS)
+"""The subjects whose unreadable events somebody has to bury; the others are only listened to."""
 STARTS = 6.0
 """Seconds that a killed process is left alone: until it has started again."""
 
@@ -227,7 +229,7 @@ async def poison(scene: Scene, one: Planned) -> None:
             identity = f"{POISON}{one.seed}:{name}:{number}"
             with contextlib.suppress(QueqiaoError):  # the broker is away for long
                 stored = await scene.bus.publish(name, body, event_id=identity)
-                if subject is not OFFERS:  # which nobody consumes
+                if subject in CONSUMED:
                     scene.poison[stored.stream, stored.seq] = identity
 
 
