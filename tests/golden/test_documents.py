@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from queqiao_common.claims import Claim, Given, Tries
+from queqiao_common.claims import Claim, Tries
 from queqiao_common.displays import Display
 from queqiao_common.pages import Page
 from queqiao_common.topology import BUCKETS
@@ -35,7 +35,7 @@ HERE = Path(__file__).parent
 FILES = sorted(HERE.glob("*/buckets/*.json"))
 HELD: dict[str, tuple[type[Any], ...]] = {
     "conversations": (Conversation,),
-    "claims": (Claim, Tries, Given),
+    "claims": (Claim, Tries),
     "mailbox": (Box,),
     "quota": (Ledger,),
     "sent": (Marker,),

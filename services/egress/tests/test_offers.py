@@ -67,6 +67,14 @@ async def test_a_claimed_answer_is_waited_for_until_it_has_left():
     assert claims.heard(KEY) is None
 
 
+async def test_an_older_ingress_is_heard_too():
+    claims = Claims(MemoryDocuments())
+
+    claims.hear(raw(f"{KEY}.given", {"delivery": 1}))
+
+    assert await claims.until_given(KEY, 0.0)
+
+
 async def test_an_answer_that_never_leaves_is_not_waited_for_for_ever():
     assert not await Claims(MemoryDocuments()).until_given(KEY, 0.0)
 

@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 HEARD = 5000
 """Claims remembered by one replica: over twenty seconds of them at 200 messages/s."""
+GIVEN_BEFORE = ".given"
+"""The keys by which ingress of release 0.2 says that a claimed answer has left."""
 REPEAT = 1.5
 """Seconds until an offer is made again: the one before may be lost, or its hearer."""
 
@@ -48,6 +50,9 @@ class Claims:
     def hear(self, raw: Raw) -> None:
         """Take note of a write to the bucket, as the follower calls it."""
         key = raw.subject.split(".", 2)[2]  # $KV.claims.<key>
+        if key.endswith(GIVEN_BEFORE):
+            self._note_given(key.removesuffix(GIVEN_BEFORE))
+            return
         if key.endswith(TRIES) or not raw.data:
             return
         try:
@@ -71,7 +76,9 @@ class Claims:
         except msgspec.MsgspecError:
             log.warning("given.unreadable", extra={"subject": raw.subject})
             return
-        key = claim_key(given.account, given.msgid)
+        self._note_given(claim_key(given.account, given.msgid))
+
+    def _note_given(self, key: str) -> None:
         self._given[key] = None
         if len(self._given) > HEARD:
             self._given.popitem(last=False)
