@@ -15,6 +15,7 @@ import pytest
 from queqiao_common.claims import Claim, Tries
 from queqiao_common.displays import Display
 from queqiao_common.pages import Page
+from queqiao_common.people import WithPerson
 from queqiao_common.topology import BUCKETS
 from queqiao_context.document import Conversation, read
 from queqiao_context.notes import Remembered
@@ -46,6 +47,7 @@ HELD: dict[str, tuple[type[Any], ...]] = {
     "notes": (Remembered,),
     "pages": (Page,),
     "displays": (Display,),
+    "people": (WithPerson,),
     "cursors": (Cursor, Peers),
     "loads": (Load,),
     "usage": (Shard, UserDay),
