@@ -13,6 +13,7 @@ from queqiao_common.settings import Nats
 from queqiao_common.topology import CONVERSATIONS, SERVICES
 from queqiao_context.document import Conversation
 from queqiao_testbed.configuration import Options
+from queqiao_testbed.ports import free_ports
 from queqiao_testbed.system import System, running
 
 from bench.machine import NO_LIMIT, load, markdown, rss_mib, stage
@@ -103,19 +104,22 @@ def growth(values: list[float], minutes: float) -> float:
 
 
 async def soak(minutes: float, rate: float = 30.0) -> str:
-    """Keep up a load and look at every process each minute."""
-    options = Options(settings={"moderation": NO_LIMIT})
+    """Keep up a load and look at every process each minute; what comes late, comes by API."""
+    [port] = free_ports(1)
+    options = Options(api_base=f"http://127.0.0.1:{port}", settings={"moderation": NO_LIMIT})
     looks: list[dict[str, float]] = []
-    failed = sent = 0
+    late = sent = 0
     with stage() as here:
         async with running(here.folder, broker_url=here.url, options=options) as system:
-            await load(system, account="plain", seconds=20, rate=rate)
+            await load(system, account="plain", seconds=20, rate=rate, sink=port)
             known = pids(system, here.broker.pid)
             looks.append({name: rss_mib(pid) for name, pid in known.items()})
             began = time.monotonic()
             while time.monotonic() - began < minutes * 60:
-                seen = await load(system, account="plain", seconds=60, rate=rate, users=20_000)
-                failed, sent = failed + seen.failed, sent + seen.sent
+                seen = await load(
+                    system, account="plain", seconds=60, rate=rate, users=20_000, sink=port
+                )
+                late, sent = late + seen.failed, sent + seen.sent
                 looks.append({name: rss_mib(pid) for name, pid in known.items()})
     columns = [round(share * (len(looks) - 1) / SHOWN) for share in range(SHOWN + 1)]
     rows = [
@@ -130,5 +134,5 @@ async def soak(minutes: float, rate: float = 30.0) -> str:
     return (
         markdown((*head, "second half, MiB/h"), rows)
         + f"\n{minutes:.0f} minutes at {rate:.0f} messages/s: {sent:,} messages, "
-        f"{failed} not answered within their callback.\n"
+        f"{late} not answered within their callback.\n"
     )
