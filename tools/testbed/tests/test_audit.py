@@ -1,6 +1,6 @@
 """The oracle sees what went wrong, and forgives only what is forgiven in the documents."""
 
-from queqiao_testbed.audit import Findings, Journal, Question, audit_user
+from queqiao_testbed.audit import NAMED, Findings, Journal, Question, audit_user
 
 USER = ("auto", "u")
 SORRY = ("没能答上来",)
@@ -74,6 +74,28 @@ def test_an_apology_in_answer_to_a_question_stands_for_it():
     found = judged([reply("没能答上来", in_reply_to="2")], 1, 2)
 
     assert (found.excused, found.lost) == (1, ("#u-1#",))
+
+
+def test_an_apology_that_names_as_many_as_it_can_stands_for_those_right_before_as_well():
+    """Context names the newest questions of a turn; the older ones are in it all the same."""
+    numbers = range(1, NAMED + 4)
+    accepted = {f"#u-{number}#": number for number in numbers}
+    apology = frozenset(f"#u-{number}#" for number in numbers if number > 3)
+    journal = Journal(accepted=accepted, apologies=(apology,))
+
+    after_an_answer = judged([reply(answer(2)), reply("没能答上来")], *numbers, journal=journal)
+
+    assert not judged([reply("没能答上来")], *numbers, journal=journal).lost
+    assert after_an_answer.lost == ("#u-1#",)
+
+
+def test_a_message_that_holds_two_answers_is_repeated_once():
+    """What was parked is shown together, and egress is in doubt of the message as a whole."""
+    both = reply(answer(1) + "\n" + answer(2))
+    journal = Journal(accepted={"#u-1#": 1, "#u-2#": 2}, doubts={USER: 1})
+
+    assert judged([both, both], 1, 2, journal=journal).is_clean
+    assert judged([both, both], 1, 2).doubled == ("#u-1#",)
 
 
 def test_what_was_not_answered_is_named_whatever_excuses_it():

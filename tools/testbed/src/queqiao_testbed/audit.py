@@ -5,9 +5,10 @@ them: in which order questions were accepted (a question that WeChat had to deli
 rightly answered after a quicker one), and which questions an apology stands for.
 """
 
+import itertools
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +17,9 @@ from queqiao_testbed.ledger import MARK
 ANSWER = re.compile(r"答：")
 PARAGRAPH = re.compile(r"第(\d+)段。")
 CUT = "后面的没有发完"
+
+NAMED = 24
+"""How many questions a delivery names at most, the newest (context's `MAX_WAITING`)."""
 
 User = tuple[str, str]
 """Account and name."""
@@ -198,7 +202,23 @@ def _unexcused(
         elif apology & marks and seen > 0:
             seen -= 1
             excused |= apology & marks
+        else:
+            continue
+        if len(apology) >= NAMED:
+            excused |= _unnamed(apology, marks, journal)
     return tuple(one.mark for one in owed if one.mark not in excused)
+
+
+def _unnamed(apology: frozenset[str], owed: Collection[str], journal: Journal) -> set[str]:
+    """Return the questions without an answer that came right before all that an apology names."""
+    first = min((journal.accepted.get(mark, 0) for mark in apology), default=0)
+    users = {mark.rpartition("-")[0] for mark in apology}
+    earlier = sorted(
+        (place, mark)
+        for mark, place in journal.accepted.items()
+        if place < first and mark.rpartition("-")[0] in users
+    )
+    return {mark for _, mark in itertools.takewhile(lambda one: one[1] in owed, reversed(earlier))}
 
 
 def read_answers(texts: Sequence[str]) -> Shown:
@@ -207,7 +227,10 @@ def read_answers(texts: Sequence[str]) -> Shown:
     Texts are joined, as one message may end an answer and begin the next; an answer begins where
     the fake model says so, with the marks of the questions that it answers.
     """
-    shown = Shown(loose=[_paragraphs(text) for text in texts if not ANSWER.search(text)])
+    shown = Shown(
+        repeats=_repeats(texts),
+        loose=[_paragraphs(text) for text in texts if not ANSWER.search(text)],
+    )
     before, *chunks = ANSWER.split("\n".join(texts))
     shown.paragraphs.update(_paragraphs(before))
     for chunk in chunks:
@@ -217,7 +240,6 @@ def read_answers(texts: Sequence[str]) -> Shown:
         if not head:
             continue
         if head[0] in shown.order:
-            shown.repeats.append(head[0])
             shown.again.update(seen)
         else:
             shown.heads.append(head)
@@ -226,6 +248,18 @@ def read_answers(texts: Sequence[str]) -> Shown:
         shown.order += [one for one in head if one not in shown.order]
         shown.tails.setdefault(head, Counter()).update(seen)
     return shown
+
+
+def _repeats(texts: Sequence[str]) -> list[str]:
+    """Name what came again, once for each message: it is a message that egress may repeat."""
+    known: set[str] = set()
+    repeats = []
+    for text in texts:
+        heads = [found[0] for chunk in ANSWER.split(text)[1:] if (found := MARK.search(chunk))]
+        if again := [head for head in heads if head in known]:
+            repeats.append(again[0])
+        known.update(match[0] for chunk in ANSWER.split(text)[1:] for match in MARK.finditer(chunk))
+    return repeats
 
 
 def _paragraphs(text: str) -> Counter[int]:
