@@ -18,16 +18,20 @@ from queqiao_context.burials import MARK
 ATTEMPTS = 2
 
 
+def failing(handler: Any) -> Any:
+    async def handle(received: Received[Any]) -> AsyncIterator[Event | Outgoing]:
+        if not received.event.id.startswith(MARK):
+            raise ArithmeticError("it always fails")
+        async for item in handler(received):
+            yield item
+
+    return handle
+
+
 class FailingRuntime(runtime.Runtime):
     def consume(self, consumer: Any, handler: Any, **options: Any) -> None:
-        async def handle(received: Received[Any]) -> AsyncIterator[Event | Outgoing]:
-            if not received.event.id.startswith(MARK):
-                raise ArithmeticError("it always fails")
-            async for item in handler(received):
-                yield item
-
         if consumer.name == sys.argv[2]:
-            consumer, handler = replace(consumer, attempts=ATTEMPTS), handle
+            consumer, handler = replace(consumer, attempts=ATTEMPTS), failing(handler)
         super().consume(consumer, handler, **options)
 
 
