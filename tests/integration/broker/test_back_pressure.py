@@ -84,3 +84,22 @@ async def test_services_wait_for_room_inside_and_lose_and_double_nothing(
             assert len(await system.replies("active", user)) == 1, stream
             assert not await anybody_waits(system)
         assert '"outcome": "bury"' not in system.logs()
+
+
+async def test_claims_that_cannot_be_written_are_answered_once_there_is_room(
+    own_broker, bus, tmp_path, answered, fill
+):
+    """The request cannot be given its reply without one: WeChat comes again, and so does egress."""
+    async with running(tmp_path, broker_url=own_broker.url, options=TINY) as system:
+        await fill("$KV.claims.filler")
+        await system.say("auto", "k1", "没有地方认领")
+        await eventually(partial(anybody_waits, system, ("egress",)), within=30)
+
+        await bus.api("STREAM.PURGE.KV_claims", {"filter": "$KV.claims.filler.>"})
+
+        await answered(system, "auto", "k1", "没有地方认领")
+        await system.say("auto", "k1", "再来一句")
+        await answered(system, "auto", "k1", "再来一句")
+        replies = await system.replies("auto", "k1")
+
+    assert len(replies) == 2, replies

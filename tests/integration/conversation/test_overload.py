@@ -19,7 +19,10 @@ ON, OFF = "ready\ndegraded: overload\n", "ready\n"
 async def readiness(system):
     async with httpx.AsyncClient() as http:
         port = system.ports.services["context"][0]
-        return (await http.get(f"http://127.0.0.1:{port}/readyz")).text
+        metrics = (await http.get(f"http://127.0.0.1:{port}/metrics")).text
+        ready = (await http.get(f"http://127.0.0.1:{port}/readyz")).text
+    assert (ready == ON) == ('queqiao_degraded{mode="overload"} 1.0' in metrics)
+    return ready
 
 
 async def test_new_users_are_turned_away_until_the_models_have_caught_up(own_broker, tmp_path):
