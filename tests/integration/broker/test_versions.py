@@ -1,6 +1,11 @@
 """Two releases of every service side by side, and events of every release there was."""
 
 import asyncio
+import shutil
+import subprocess
+import sys
+import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -15,7 +20,8 @@ from queqiao_testbed.system import running
 
 pytestmark = pytest.mark.broker
 
-GOLDEN = sorted(Path(__file__).parents[2].glob("golden/*/*.json"))
+ROOT = Path(__file__).parents[3]
+GOLDEN = sorted(ROOT.glob("tests/golden/*/*.json"))
 TYPES = {kind.__name__: kind for kind in EVENT_TYPES}
 NO_LIMIT = Options(
     settings={"moderation": {"messages_per_minute": 0}}, variables={"QUEQIAO_LOG_LEVEL": "DEBUG"}
@@ -41,32 +47,69 @@ async def test_two_releases_side_by_side_answer_every_question_once(
         for service in SERVICES:
             newer = variant(system, own_broker.url, service, "newer.py", service, number=1)
             await replaced(system, service, newer, number=1)
-        asked = {}
-        for number in range(60):
-            account = "auto" if number % 3 else "active"
-            user = f"v{number % 10}{account}"  # the order that is promised is one account's
-            asked.setdefault(user, []).append(mark(user, number))
-            await system.say(account, user, f"{mark(user, number)} 在吗")
-
-        async def verdict():
-            seen = {}
-            for entry in [*await system.transcript("auto"), *await system.transcript("active")]:
-                seen.setdefault(entry["user"], []).append(entry)
-            result = judge(asked, seen, apology="没能答上来")
-            return None if result.lost else result
-
-        result = await eventually(verdict, within=60.0, every=0.5)
-        logs = [system.replica(service, 1).log.read_text() for service in SERVICES]
+        await answer_every_question_once(system)
         document = await bus.api(
             f"STREAM.MSG.GET.{CONVERSATIONS.stream}", {"seq": 1, "next_by_subj": "$KV.>"}
         )
 
+    assert document
+
+
+@pytest.mark.slow
+async def test_the_previous_release_and_this_one_answer_every_question_once(
+    own_broker, tmp_path, previous_release
+):
+    """Not what a release might be, but what one was: its own code, on the same broker."""
+    path = {"PYTHONPATH": ":".join(map(str, previous_release.glob("*/*/src")))}
+    argv = [sys.executable, "-c", "import queqiao_context; print(queqiao_context.__file__)"]
+    found = await asyncio.to_thread(subprocess.check_output, argv, env=path, text=True)
+    assert found.startswith(str(previous_release)), "this release's code would run twice"
+    own = {f"{service}-1": path for service in SERVICES}
+    options = replace(NO_LIMIT, own_variables=own)
+    async with running(tmp_path, broker_url=own_broker.url, replicas=2, options=options) as system:
+        await answer_every_question_once(system)
+
+
+@pytest.fixture
+def previous_release(tmp_path_factory):
+    """The code of the commit that `tests/golden/previous-release.txt` names."""
+    commit = (ROOT / "tests" / "golden" / "previous-release.txt").read_text().strip()
+    folder = tmp_path_factory.mktemp("previous-release")
+    archive = folder / "code.zip"
+    git = shutil.which("git")
+    if git is None:
+        pytest.skip("needs git, for the code of the previous release")
+    argv = [git, "-C", str(ROOT), "archive", f"--output={archive}", commit, "libs", "services"]
+    if subprocess.run(argv, check=False, capture_output=True).returncode:
+        pytest.skip(f"needs the history of the repository: {commit[:7]} is not in it")
+    with zipfile.ZipFile(archive) as packed:
+        packed.extractall(folder)
+    return folder
+
+
+async def answer_every_question_once(system):
+    """Ask in two accounts, and judge what the users saw; both replicas must have worked."""
+    asked = {}
+    for number in range(60):
+        account = "auto" if number % 3 else "active"
+        user = f"v{number % 10}{account}"  # the order that is promised is one account's
+        asked.setdefault(user, []).append(mark(user, number))
+        await system.say(account, user, f"{mark(user, number)} 在吗")
+
+    async def verdict():
+        seen = {}
+        for entry in [*await system.transcript("auto"), *await system.transcript("active")]:
+            seen.setdefault(entry["user"], []).append(entry)
+        result = judge(asked, seen, apology="没能答上来")
+        return None if result.lost else result
+
+    result = await eventually(verdict, within=60.0, every=0.5)
+    logs = [system.replica(service, 1).log.read_text() for service in SERVICES]
     assert not result.doubled, str(result)
     assert not result.swapped, str(result)
     assert not result.crossed, str(result)
     assert result.apologies == 0
-    assert document
-    assert all("event.handled" in log for log in logs[1:]), "the newer replicas had no work"
+    assert all("event.handled" in log for log in logs[1:]), "the other replicas had no work"
 
 
 async def test_a_conversation_of_a_newer_version_waits_for_a_newer_replica(
