@@ -12,6 +12,10 @@ from queqiao_common.events import UNREADABLE
 WRONG_REVISION = frozenset({10071, 10164})
 STREAM_FULL = 10077
 STREAM_NOT_FOUND = 10059
+IN_PROCESS = 10158
+"""An earlier try with the same id is still being stored: only its outcome is not known yet."""
+NOT_NOW = frozenset({429, 503})
+"""Codes of a broker that has no leader right now, or too much to do."""
 
 
 class Raw(Protocol):
@@ -94,6 +98,6 @@ def acknowledged(subject: str, body: bytes) -> PubAck:
         raise WrongRevision(subject)
     if problem.err_code == STREAM_FULL:
         raise StreamFull(f"{subject}: {problem.description}")
-    if problem.code in {429, 503}:
+    if problem.code in NOT_NOW or problem.err_code == IN_PROCESS:
         raise BrokerUnavailable(f"{subject}: {problem.description}")
     raise Refused(subject, problem)

@@ -20,7 +20,7 @@ from nats.aio.client import Client
 from nats.js.object_store import ObjectStore
 
 from queqiao_common import telemetry
-from queqiao_common.answers import Hear, PubAck, Raw, Refused, Stored, decode_answer
+from queqiao_common.answers import NOT_NOW, Hear, PubAck, Raw, Refused, Stored, decode_answer
 from queqiao_common.errors import BrokerUnavailable, QueqiaoError
 from queqiao_common.events import Event, encode
 from queqiao_common.publication import TRY_TIMEOUT, Publication
@@ -162,6 +162,8 @@ class Bus:
         payload = b"" if body is None else msgspec.json.encode(body)
         answer = await self.request(f"$JS.API.{verb}", payload, timeout=timeout)
         problem = decode_answer(answer.data).error
+        if problem is not None and problem.code in NOT_NOW:
+            raise BrokerUnavailable(f"{verb}: {problem.description}")
         if problem is not None:
             raise Refused(verb, problem)
         return answer.data
