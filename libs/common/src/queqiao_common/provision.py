@@ -14,7 +14,7 @@ from msgspec import Struct, json
 
 from queqiao_common.answers import STREAM_NOT_FOUND, Refused
 from queqiao_common.bus import Bus
-from queqiao_common.errors import BrokerUnavailable, PermanentError
+from queqiao_common.errors import PermanentError
 from queqiao_common.topology import (
     BUCKETS,
     DURABLES,
@@ -32,8 +32,6 @@ NANOS = 1_000_000_000
 NET = 3
 """How many deliveries the broker allows beyond our own limit before it gives up by itself."""
 CONSUMER_NOT_FOUND = 10014
-NOT_NOW = frozenset({429, 503})
-"""Answers of a broker that has no leader yet, or too much to do: the next one may be another."""
 HOW = "see docs/operations.md, 'What cannot be changed in place'"
 
 Config = dict[str, Any]
@@ -210,7 +208,7 @@ async def _apply_stream(
 ) -> AsyncIterator[str]:
     name = wanted["name"]
     if info is None:
-        await _ask(bus, f"STREAM.CREATE.{name}", wanted)
+        await bus.api(f"STREAM.CREATE.{name}", wanted)
         yield f"{name}: created"
         return
     current = info.config
@@ -220,7 +218,7 @@ async def _apply_stream(
     changed = list(_differing(current, goal))
     if changed:
         try:
-            await _ask(bus, f"STREAM.UPDATE.{name}", current | goal)
+            await bus.api(f"STREAM.UPDATE.{name}", current | goal)
         except Refused as error:
             raise Unchangeable(_refusal("stream", name, current, goal, error)) from error
         yield f"{name}: {_said(current, goal, changed)}"
@@ -299,7 +297,7 @@ async def _consumer(bus: Bus, consumer: Consumer[Any]) -> Config | None:
 
 async def _look(bus: Bus, verb: str, absent: int) -> _Info | None:
     try:
-        return json.decode(await _ask(bus, verb), type=_Info)
+        return json.decode(await bus.api(verb), type=_Info)
     except Refused as error:
         if error.err_code != absent:
             raise
@@ -307,17 +305,7 @@ async def _look(bus: Bus, verb: str, absent: int) -> _Info | None:
 
 
 async def _put_consumer(bus: Bus, stream: str, config: Config) -> None:
-    await _ask(
-        bus,
+    await bus.api(
         f"CONSUMER.DURABLE.CREATE.{stream}.{config['name']}",
         {"stream_name": stream, "config": config},
     )
-
-
-async def _ask(bus: Bus, verb: str, body: object = None) -> bytes:
-    try:
-        return await bus.api(verb, body)
-    except Refused as error:
-        if error.code in NOT_NOW:
-            raise BrokerUnavailable(str(error)) from error
-        raise
