@@ -97,5 +97,6 @@ async def test_a_turn_whose_timer_was_lost_and_that_no_model_answers_still_ends(
 
         await answered(system, "active", "t1", APOLOGY, within=60)
         system.replica("llm").start()
+        await system.ready()  # or its start would take the six seconds of the turn
         await system.say("active", "t1", "现在呢")
         await answered(system, "active", "t1", "现在呢")

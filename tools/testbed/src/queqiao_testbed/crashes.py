@@ -36,8 +36,8 @@ AMBIGUOUS = "queqiao_egress_ambiguous_total"
 LONG_AGO_MS = 60_000
 """What a marker's age is raised by: more than any sender is waited for."""
 AT_ONCE = 0.05
-RESTART = 2.5
-"""Seconds until WeChat tries again where nobody listens: longer than a start takes."""
+RESTART = 10.0
+"""Seconds until WeChat tries again where nobody listens: longer than a slow start takes."""
 
 
 class _Message(Struct):
