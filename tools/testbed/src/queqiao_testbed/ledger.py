@@ -21,7 +21,10 @@ def mark(user: str, number: int) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What the users saw, question by question; all empty means that every promise was kept."""
+    """What the users saw, question by question; all empty means that every promise was kept.
+
+    `refused` are those of the questions that WeChat itself gave up, and told the user so.
+    """
 
     questions: int
     lost: tuple[str, ...] = ()
@@ -30,6 +33,7 @@ class Verdict:
     crossed: tuple[str, ...] = ()
     apologies: int = 0
     errors: int = 0
+    refused: tuple[str, ...] = ()
     notes: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -63,6 +67,7 @@ def judge(
     doubled: list[str] = []
     swapped: list[str] = []
     crossed: list[str] = []
+    refused: list[str] = []
     apologies = errors = 0
     for user, marks in asked.items():
         entries = list(seen.get(user, ()))
@@ -72,6 +77,13 @@ def judge(
         sorry = sum(apology in text for text in replies)
         apologies += sorry
         errors += sum(entry["who"] == "platform" for entry in entries)
+        given_up = {one.get("in_reply_to") for one in entries if one["who"] == "platform"}
+        refused += [
+            match[0]
+            for entry in entries
+            if entry["who"] == "user" and entry.get("msgid") in given_up - {None}
+            for match in MARK.finditer(entry["text"])
+        ]
         missing = [one for one in marks if not counts[one]]
         lost += missing[sorry:] if sorry else missing
         doubled += [one for one in marks if counts[one] > 1]
@@ -88,4 +100,5 @@ def judge(
         crossed=tuple(crossed),
         apologies=apologies,
         errors=errors,
+        refused=tuple(refused),
     )
