@@ -11,6 +11,7 @@ from queqiao_common.errors import BrokerUnavailable
     [
         (503, 10008, BrokerUnavailable),  # no leader right now
         (429, 10167, BrokerUnavailable),
+        (400, 10005, BrokerUnavailable),  # a server of the cluster is away
         (409, 10158, BrokerUnavailable),  # the first try is still being stored
         (400, 10071, WrongRevision),
         (503, 10077, StreamFull),

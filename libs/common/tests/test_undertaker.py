@@ -61,12 +61,8 @@ async def burying(bus):
 
 async def pull_and_forget(bus):
     """Take deliveries as a process does that dies of each; until the broker gives up."""
-
-    async def forget(_):
-        pass
-
     inbox = bus.new_inbox()
-    stop = await bus.subscribe(inbox, forget)
+    stop = await bus.subscribe(inbox, lambda _: None)
     subject = f"$JS.API.CONSUMER.MSG.NEXT.CHAT.{QUICK.name}"
 
     async def given_up():

@@ -51,7 +51,7 @@ async def connected(url):
 
 
 @contextlib.asynccontextmanager
-async def working(bus, handler, *, consumer=MODERATION_INBOUND, **options):
+async def working(bus, handler, *, consumer=MODERATION_INBOUND, patience=5.0, **options):
     worker = Worker(bus, consumer, handler, **options)
     task = asyncio.create_task(worker.run())
     try:
@@ -59,7 +59,7 @@ async def working(bus, handler, *, consumer=MODERATION_INBOUND, **options):
     finally:
         worker.stop()
         await task
-        await worker.drain(5)
+        await worker.drain(patience)
 
 
 async def read(bus, stream, subject):
@@ -232,3 +232,52 @@ async def test_two_replicas_share_the_work(broker):
 def test_a_subject_carries_the_account_and_the_conversation():
     assert INBOUND.of(inbound()) == f"chat.inbound.main.{inbound().conv}"
     assert isinstance(inbound(), InboundMessage)
+
+
+@pytest.mark.broker
+async def test_a_stop_costs_no_event_the_time_that_a_crash_does(broker):
+    """What is on its way to a worker that stops is given back, and not waited for."""
+    patient = dataclasses.replace(MODERATION_INBOUND, ack_wait=600.0)
+    seen, count = set(), 1000
+    begun = asyncio.Event()
+
+    async def screen(received):
+        seen.add(received.sequence)
+        begun.set()
+        return
+        yield
+
+    async with connected(broker.url) as bus:
+        await provision.apply_consumer(bus, patient)
+        for number in range(count):
+            await bus.send_event(inbound("长" * 2000, msgid=f"m_{number}"))
+        for _ in range(4):
+            begun.clear()
+            async with working(bus, screen, consumer=patient, slots=200):
+                await begun.wait()
+        async with working(bus, screen, consumer=patient):
+            await eventually(lambda: len(seen) == count)
+
+
+@pytest.mark.broker
+async def test_what_is_not_finished_when_a_worker_ends_is_given_to_another_at_once(broker):
+    patient = dataclasses.replace(MODERATION_INBOUND, ack_wait=600.0)
+    begun, attempts = asyncio.Event(), []
+
+    async def hang(_):
+        begun.set()
+        await asyncio.Event().wait()
+        yield
+
+    async def screen(received):
+        attempts.append(received.attempt)
+        return
+        yield
+
+    async with connected(broker.url) as bus:
+        await provision.apply_consumer(bus, patient)
+        await bus.publish_event(inbound())
+        async with working(bus, hang, consumer=patient, patience=0.0):
+            await begun.wait()
+        async with working(bus, screen, consumer=patient):
+            await eventually(lambda: attempts == [2])

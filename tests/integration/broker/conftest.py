@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from queqiao_common.answers import StreamFull
 from queqiao_common.bus import Bus, connect
+from queqiao_common.errors import BrokerUnavailable
 from queqiao_common.settings import Nats
 from queqiao_common.testing import eventually
 from queqiao_testbed.brokers import Broker
@@ -90,9 +91,14 @@ def fill(bus: Bus) -> Callable[[str], Awaitable[None]]:
     async def until_full(subject: str) -> None:
         numbers = itertools.count()
         for size in (60_000, 6_000, 600, 60, 1):
-            with contextlib.suppress(StreamFull):
-                while True:
+            is_full = False
+            while not is_full:
+                try:
                     await bus.publish(f"{subject}.{next(numbers)}", b"x" * size, deadline=1.0)
+                except StreamFull:
+                    is_full = True
+                except BrokerUnavailable:  # this machine needed longer
+                    continue
 
     return until_full
 

@@ -86,7 +86,7 @@ async def test_three_brokers_of_this_configuration_keep_what_they_acknowledge(co
 
     url = ",".join(f"nats://127.0.0.1:{client}" for client, _, _ in cluster.values())
     bus = await connect(Nats(url=url), "test")
-    await provision.apply(bus, replicas=config.nats.replicas, scale=0.001)
+    await provision.apply_patiently(bus, replicas=config.nats.replicas, scale=0.001)
     for stream in [one.name for one in STREAMS] + [one.stream for one in BUCKETS]:
         answer = await bus.api(f"STREAM.INFO.{stream}")
         assert msgspec.json.decode(answer, type=_Info).config.num_replicas == 3

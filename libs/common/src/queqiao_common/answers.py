@@ -12,19 +12,31 @@ from queqiao_common.events import UNREADABLE
 WRONG_REVISION = frozenset({10071, 10164})
 STREAM_FULL = 10077
 STREAM_NOT_FOUND = 10059
-IN_PROCESS = 10158
-"""An earlier try with the same id is still being stored: only its outcome is not known yet."""
 NOT_NOW = frozenset({429, 503})
 """Codes of a broker that has no leader right now, or too much to do."""
+PASSING = frozenset({10005, 10158})
+"""Other errors that pass: a server of the cluster is away, so that a stream finds no place; an
+earlier try with the same id is still being stored, and its outcome not known yet."""
 
 
 class Raw(Protocol):
-    """A message as the client library hands it over."""
+    """A message as it comes from the broker."""
 
-    subject: str
-    reply: str
-    data: bytes
-    headers: dict[str, str] | None
+    @property
+    def subject(self) -> str:
+        """What it is about."""
+
+    @property
+    def reply(self) -> str:
+        """Where an answer goes; empty where none is wanted."""
+
+    @property
+    def data(self) -> bytes:
+        """Its body."""
+
+    @property
+    def headers(self) -> dict[str, str] | None:
+        """Its headers, and the broker's word as `Status` and `Description`."""
 
 
 class PubAck(Struct, frozen=True):
@@ -41,6 +53,11 @@ class Problem(Struct, frozen=True):
     code: int = 0
     err_code: int = 0
     description: str = ""
+
+    @property
+    def is_passing(self) -> bool:
+        """Whether the same request may do in a moment."""
+        return self.code in NOT_NOW or self.err_code in PASSING
 
 
 class Answer(PubAck, frozen=True):
@@ -98,6 +115,6 @@ def acknowledged(subject: str, body: bytes) -> PubAck:
         raise WrongRevision(subject)
     if problem.err_code == STREAM_FULL:
         raise StreamFull(f"{subject}: {problem.description}")
-    if problem.code in NOT_NOW or problem.err_code == IN_PROCESS:
+    if problem.is_passing:
         raise BrokerUnavailable(f"{subject}: {problem.description}")
     raise Refused(subject, problem)

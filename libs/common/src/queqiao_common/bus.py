@@ -16,16 +16,16 @@ from typing import Any, NamedTuple
 import msgspec
 import nats
 import nats.errors
-from nats.aio.client import Client
 from nats.js.object_store import ObjectStore
 
 from queqiao_common import telemetry
-from queqiao_common.answers import NOT_NOW, Hear, PubAck, Raw, Refused, Stored, decode_answer
+from queqiao_common.answers import Hear, PubAck, Raw, Refused, Stored, decode_answer
 from queqiao_common.errors import BrokerUnavailable, QueqiaoError
 from queqiao_common.events import Event, encode
 from queqiao_common.publication import TRY_TIMEOUT, Publication
 from queqiao_common.settings import Nats
 from queqiao_common.topology import SUBJECT_OF, Stream
+from queqiao_common.wire import Hearer, Wire
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class _Asked(NamedTuple):
 class Bus:
     """One connection to the broker, used by everything in a process."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Wire) -> None:
         self._client = client
         self.reconnects = 0
         self.closing = False
@@ -141,7 +141,7 @@ class Bus:
         self._inbox = f"{self.new_inbox()}."
         await self.subscribe(f"{self._inbox}*", self._answered)
 
-    async def _answered(self, raw: Raw) -> None:
+    def _answered(self, raw: Raw) -> None:
         asked = self._answers.pop(raw.subject[len(self._inbox) :], None)
         if asked is None:
             return
@@ -162,7 +162,7 @@ class Bus:
         payload = b"" if body is None else msgspec.json.encode(body)
         answer = await self.request(f"$JS.API.{verb}", payload, timeout=timeout)
         problem = decode_answer(answer.data).error
-        if problem is not None and problem.code in NOT_NOW:
+        if problem is not None and problem.is_passing:
             raise BrokerUnavailable(f"{verb}: {problem.description}")
         if problem is not None:
             raise Refused(verb, problem)
@@ -321,20 +321,17 @@ class Bus:
         subject, sequence = fields["Nats-Subject"], int(fields["Nats-Sequence"])
         return Stored(subject, sequence, answer.data, fields)
 
-    async def subscribe(
-        self, subject: str, call: Callable[[Raw], Awaitable[None]]
-    ) -> Callable[[], Awaitable[None]]:
-        """Call `call` for each message on `subject`; returns the way to stop it."""
-        subscription = await self._client.subscribe(
-            subject,
-            cb=call,
-            pending_msgs_limit=-1,
-            pending_bytes_limit=-1,
-        )
+    async def subscribe(self, subject: str, hear: Hearer) -> Callable[[], Awaitable[None]]:
+        """Call `hear` for each message on `subject`; returns the way to stop it.
+
+        What is on its way by then is still heard: an event that is dropped comes again only when
+        its `ack_wait` is over.
+        """
+        subscription = await self._client.listen(subject, hear)
 
         async def stop() -> None:
             with contextlib.suppress(nats.errors.Error):
-                await subscription.unsubscribe()
+                await self._client.leave(subscription)
 
         return stop
 
@@ -370,7 +367,7 @@ async def connect(
     Raises:
         BrokerUnavailable: nobody answered at the address within `within` seconds.
     """
-    client = Client()
+    client = Wire()
     bus = Bus(client)
 
     async def closed() -> None:

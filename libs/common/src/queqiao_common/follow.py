@@ -94,7 +94,7 @@ class Follower:
         if self._puller is not None:
             self._puller.stop()
 
-    async def _receive(self, raw: Raw) -> None:
+    def _receive(self, raw: Raw) -> None:
         try:
             self._hear(raw)
         finally:

@@ -9,7 +9,7 @@ too long, what was asked counts as lost and is asked again.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import msgspec
@@ -21,6 +21,12 @@ log = logging.getLogger(__name__)
 
 EXPIRES = 5.0
 GRACE = 1.0
+
+QUIET = 0.1
+"""How long nothing must have come, in seconds, before a puller that stops takes its leave."""
+LEAVE = 2.0
+"""How long it waits for that at most, in seconds."""
+
 PENDING = "Nats-Pending-Messages"
 
 
@@ -59,7 +65,7 @@ class Puller:
         stream: str,
         consumer: str,
         slots: int,
-        handle: Callable[[Raw], Awaitable[None]],
+        handle: Callable[[Raw], None],
         on_lost: Callable[[], None] | None = None,
     ) -> None:
         self._bus = bus
@@ -73,7 +79,9 @@ class Puller:
         self._due = 0.0
         self._request = 0
         self._inbox = bus.new_inbox()
+        self._heard = 0
         self._stopped = asyncio.Event()
+        self._closing = False
         self._wake = asyncio.Event()
         self._pause = 0.0
 
@@ -106,18 +114,31 @@ class Puller:
                 if self._pause:
                     await asyncio.sleep(self._pause)
                     self._pause = 0.0
+            await self._hear_out()
         finally:
+            self._closing = True
             await unsubscribe()
 
+    async def _hear_out(self) -> None:
+        """Wait until what was asked has come, or nothing comes any more.
+
+        A request cannot be taken back. What the broker has handed out, and not written to us by the
+        time that the subscription ends, is nobody's until its `ack_wait` is over (ADR 0002).
+        """
+        heard, until = -1, time.monotonic() + LEAVE
+        while self._asked and heard != self._heard and time.monotonic() < until:
+            heard = self._heard
+            await asyncio.sleep(QUIET)
+
     def stop(self) -> None:
-        """Ask for nothing more; what is in hand is still finished."""
+        """Ask for nothing more; what was asked, and what is in hand, is still taken."""
         self._stopped.set()
         self._wake.set()
 
     @property
-    def stopped(self) -> bool:
-        """Whether `stop()` was called."""
-        return self._stopped.is_set()
+    def closing(self) -> bool:
+        """Whether what still comes should be given back: nobody waits for it here."""
+        return self._closing
 
     def _until_due(self) -> float:
         return max(0.05, self._due - time.monotonic()) if self._asked else EXPIRES
@@ -134,11 +155,12 @@ class Puller:
         body = msgspec.json.encode({"batch": room, "expires": int(EXPIRES * 1e9)})
         await self._bus.tell(self._subject, body, reply=f"{self._inbox}.{self._request}")
 
-    async def _receive(self, raw: Raw) -> None:
+    def _receive(self, raw: Raw) -> None:
         if raw.reply.startswith("$JS.ACK."):
             self._asked = max(0, self._asked - 1)
+            self._heard += 1
             self._busy += 1
-            await self._handle(raw)
+            self._handle(raw)
             return
         self._answered(raw.headers or {})
 

@@ -8,7 +8,6 @@ import math
 import signal
 import sys
 import threading
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -41,9 +40,6 @@ log = logging.getLogger(__name__)
 E = TypeVar("E", bound=Event)
 T = TypeVar("T", bound=Struct)
 
-STARTING = 30.0
-"""Seconds that a broker that is away, or has no leader yet, is waited for at the start."""
-TRY_AGAIN = 1.0
 HTTP_DRAIN = 6
 """Seconds that open HTTP requests may take: longer than a callback is ever held."""
 PULLS = 5.0
@@ -255,12 +251,13 @@ class Runtime:
 
         What is found missing is as a rule without a leader for a moment, or missed by many at once.
         """
-        if not self.config.nats.apply_topology:
+        nats = self.config.nats
+        if not nats.apply_topology:
             log.error("topology.missing", extra={"do": "queqiao topology apply"})
             await asyncio.sleep(COMPLAIN)
             return
         try:
-            await apply_topology(self.bus, self.config)
+            await provision.apply(self.bus, replicas=nats.replicas, scale=nats.stream_bytes)
         except TransientError as error:
             log.warning("topology.unreachable", extra={"error": str(error)})
         except QueqiaoError as error:
@@ -328,43 +325,20 @@ async def _again_and_again(seconds: float, call: Callable[[], Awaitable[None]]) 
             log.warning("chore.failed", extra={"error": str(error)})
 
 
-async def apply_topology(bus: Bus, config: Config) -> list[str]:
-    """Make the broker look like the topology, at the size and with the replicas configured.
-
-    Raises:
-        Unchangeable, Refused: it holds something else that cannot be changed in place.
-    """
-    return await provision.apply(bus, replicas=config.nats.replicas, scale=config.nats.stream_bytes)
-
-
 @contextlib.asynccontextmanager
 async def open_runtime(service: str, config: Config) -> AsyncIterator[Runtime]:
     """Connect a service to its broker, with the topology applied where that is its business."""
     closed = asyncio.Event()
-    bus = await bus_module.connect(config.nats, service, on_closed=closed.set)
+    nats = config.nats
+    bus = await bus_module.connect(nats, service, on_closed=closed.set)
     runtime = Runtime(service, config, bus, stopping=closed)
     try:
-        if config.nats.apply_topology:
-            await _apply_patiently(bus, config)
+        if nats.apply_topology:
+            await provision.apply_patiently(bus, replicas=nats.replicas, scale=nats.stream_bytes)
         await runtime.ask_the_time()
         yield runtime
     finally:
         await bus.close(flush=FLUSH)
-
-
-async def _apply_patiently(bus: Bus, config: Config) -> None:
-    """Apply the topology, to a broker that may be away or without a leader for a moment."""
-    stop = time.monotonic() + STARTING
-    while True:
-        try:
-            await apply_topology(bus, config)
-        except TransientError as error:
-            if time.monotonic() >= stop:
-                raise
-            log.warning("topology.unreachable", extra={"error": str(error)})
-            await asyncio.sleep(TRY_AGAIN)
-        else:
-            return
 
 
 def run(service: str, main: Callable[[Runtime], Awaitable[None]]) -> None:

@@ -156,14 +156,16 @@ class Worker(Generic[E]):
         self.puller.stop()
 
     async def drain(self, bound: float) -> bool:
-        """Wait for what is in hand, at most `bound` seconds; the rest is redelivered elsewhere."""
+        """Wait for what is in hand, for at most `bound` seconds; others get the rest at once."""
         if not self._active:
             return True
+        in_hand = dict(self._active)
         beat = asyncio.create_task(self._beat())
-        _, late = await asyncio.wait(list(self._active), timeout=bound)
+        _, late = await asyncio.wait(in_hand, timeout=bound)
         beat.cancel()
         for task in late:
             task.cancel()
+            await self._bus.tell(in_hand[task][0].reply, b"-NAK")
         return not late
 
     async def _beat(self) -> None:
@@ -176,9 +178,9 @@ class Worker(Generic[E]):
                 if now - since >= every:
                     await self._bus.tell(raw.reply, b"+WPI")
 
-    async def _start(self, raw: Raw) -> None:
-        if self.puller.stopped:
-            await self._bus.tell(raw.reply, b"-NAK")
+    def _start(self, raw: Raw) -> None:
+        if self.puller.closing:
+            self._bus.tell_soon(raw.reply, b"-NAK")
             self.puller.done()
             return
         task = asyncio.create_task(self._handle(raw))

@@ -106,7 +106,7 @@ class Delivery(Section, frozen=True, kw_only=True):
     thinking: Annotated[str, Meta(description="when a passive-only account's last window ends")] = (
         "我还在想，请稍等几秒，回复「1」查看答案。"
     )
-    more: Annotated[str, Meta(description="ends a passive reply when more is waiting")] = (
+    more: Annotated[str, Meta(description="ends a message when more waits for the user's next")] = (
         "（未完，回复「1」继续）"
     )
     cut: Annotated[str, Meta(description="ends the last message when the quota is too small")] = (
