@@ -93,6 +93,19 @@ async def test_what_an_older_replica_finds_wider_it_leaves_so(bus, count):
     assert ack.stream == "LLM"
 
 
+async def test_two_releases_that_meet_an_empty_broker_at_once_agree(bus):
+    """Each finds nothing, and then what the other made meanwhile: no reason not to start."""
+    older, newer = await asyncio.gather(
+        provision.apply(bus, scale=0.5), provision.apply(bus, scale=1.0)
+    )
+
+    lines = [*older, *newer]
+    assert sorted(line for line in lines if line.startswith("CHAT:") and "created" in line) == [
+        "CHAT: created"
+    ]
+    assert any(line.startswith("CHAT: max_bytes ") for line in lines)
+
+
 async def test_a_stream_is_resized_below_what_it_holds_without_losing_it(bus, count):
     """`[nats] stream_bytes` was lowered: new events wait, old ones stay."""
     await provision.apply(bus)

@@ -27,6 +27,18 @@ NO_LIMIT = Options(
     settings={"moderation": {"messages_per_minute": 0}}, variables={"QUEQIAO_LOG_LEVEL": "DEBUG"}
 )
 
+MAKE_TOPOLOGY = """
+import asyncio, sys
+from queqiao_common import bus, provision, settings
+
+async def make():
+    connected = await bus.connect(settings.Nats(url=sys.argv[1]), "upgrade")
+    await provision.apply(connected)
+    await connected.close()
+
+asyncio.run(make())
+"""
+
 
 async def replaced(system, service, other, number=0):
     """Let another process take a replica's place; returns the one that had it."""
@@ -64,6 +76,8 @@ async def test_the_previous_release_and_this_one_answer_every_question_once(
     argv = [sys.executable, "-c", "import queqiao_context; print(queqiao_context.__file__)"]
     found = await asyncio.to_thread(subprocess.check_output, argv, env=path, text=True)
     assert found.startswith(str(previous_release)), "this release's code would run twice"
+    make = [sys.executable, "-c", MAKE_TOPOLOGY, own_broker.url]
+    await asyncio.to_thread(subprocess.check_call, make, env=path)  # which was there before us
     own = {f"{service}-1": path for service in SERVICES}
     options = replace(NO_LIMIT, own_variables=own)
     async with running(tmp_path, broker_url=own_broker.url, replicas=2, options=options) as system:

@@ -5,7 +5,9 @@ and no limit is narrowed where that would drop what is stored: a replica of the 
 it starts once more during an upgrade, must not undo what the newer one did.
 """
 
+import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,7 +16,7 @@ from msgspec import Struct, json
 
 from queqiao_common.answers import STREAM_NOT_FOUND, Refused
 from queqiao_common.bus import Bus
-from queqiao_common.errors import PermanentError
+from queqiao_common.errors import PermanentError, TransientError
 from queqiao_common.topology import (
     BUCKETS,
     DURABLES,
@@ -28,10 +30,16 @@ from queqiao_common.topology import (
 
 log = logging.getLogger(__name__)
 
+STARTING = 30.0
+"""Seconds that a broker that is away, or has no leader yet, is waited for at the start."""
+TRY_AGAIN = 1.0
+
 NANOS = 1_000_000_000
 NET = 3
 """How many deliveries the broker allows beyond our own limit before it gives up by itself."""
 CONSUMER_NOT_FOUND = 10014
+STREAM_IS_OTHERWISE = 10058
+"""What a stream's creation is refused with when there is one of that name, set up differently."""
 HOW = "see docs/operations.md, 'What cannot be changed in place'"
 
 Config = dict[str, Any]
@@ -170,6 +178,19 @@ async def apply(
     return lines
 
 
+async def apply_patiently(bus: Bus, *, replicas: int = 1, scale: float = 1.0) -> list[str]:
+    """Do the same with a broker that may be away, or without a leader, for at most `STARTING` s."""
+    stop = time.monotonic() + STARTING
+    while True:
+        try:
+            return await apply(bus, replicas=replicas, scale=scale)
+        except TransientError as error:
+            if time.monotonic() >= stop:
+                raise
+            log.warning("topology.unreachable", extra={"error": str(error)})
+            await asyncio.sleep(TRY_AGAIN)
+
+
 async def apply_consumer(
     bus: Bus, consumer: Consumer[Any], *, from_start: bool = False
 ) -> list[str]:
@@ -208,9 +229,18 @@ async def _apply_stream(
 ) -> AsyncIterator[str]:
     name = wanted["name"]
     if info is None:
-        await bus.api(f"STREAM.CREATE.{name}", wanted)
-        yield f"{name}: created"
-        return
+        try:
+            await bus.api(f"STREAM.CREATE.{name}", wanted)
+        except Refused as error:
+            if error.err_code != STREAM_IS_OTHERWISE:
+                raise
+            info = await _info(bus, name)  # a process of another release was first
+            if info is None:
+                raise
+            _check("stream", name, info.config, wanted)
+        else:
+            yield f"{name}: created"
+            return
     current = info.config
     goal, kept = _widened(current, wanted, stored=info.state.bytes, claimed=claimed)
     for key in kept:
