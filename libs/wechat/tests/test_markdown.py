@@ -69,6 +69,15 @@ def test_no_text_makes_it_raise(markdown):
     assert isinstance(plain_text(markdown), str)
 
 
+@given(st.text("中文a_ \n\u3000，。.!?:;)（—", max_size=60))
+def test_a_text_reads_the_same_whether_or_not_markdown_follows(text):
+    """What is recognised as having none is not parsed."""
+    read = plain_text(text).rstrip()
+    behind = "\n\n" if read else ""
+
+    assert plain_text(f"{text.rstrip()}\n\n**尾**") == f"{read}{behind}尾"
+
+
 @given(LINES)
 def test_chinese_without_markup_comes_back_unchanged(text):
     assert plain_text(text) == text

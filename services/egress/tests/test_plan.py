@@ -64,6 +64,29 @@ def test_what_cannot_fit_is_cut_and_said_to_be():
     assert chosen.messages[-1].carried == ("t.1",)
 
 
+def test_a_cut_ends_one_answer_and_never_swallows_the_next():
+    late, fresh = item("桥" * 300, id="c.1.1"), item("新的回答。", id="c.2.1")
+
+    chosen = plan(situation(late, fresh, left=2), RULES)
+
+    assert len(chosen.messages) == 2
+    assert chosen.messages[-1].text.endswith(SETTINGS.more)
+    assert [one.id for one in chosen.kept] == ["c.1.1", "c.2.1"]
+    assert chosen.reasons == ("2 of 5 messages left, 4 needed: the rest is kept",)
+
+
+def test_a_link_to_an_answer_s_page_stands_for_that_answer_alone():
+    late, fresh = item("桥" * 300, id="c.1.1"), item("新的回答。", id="c.2.1")
+    passively = {"mode": "passive", "window": WINDOW}
+
+    by_api = plan(situation(late, fresh, left=2, link="全文：https://x"), RULES)
+    replied = plan(situation(late, fresh, link="全文：https://x", **passively), RULES)
+
+    assert [one.id for one in by_api.kept] == ["c.1.1", "c.2.1"]
+    assert [one.id for one in replied.offer.page.rest] == ["c.1.1", "c.2.1"]
+    assert replied.offer.page.text.endswith(SETTINGS.more)
+
+
 def test_the_last_message_is_kept_for_the_final_piece():
     chosen = plan(situation(item(), final=False, left=1), RULES)
 
@@ -183,7 +206,7 @@ PIECE = st.one_of(
 @settings(max_examples=200)
 @given(
     mode=st.sampled_from(["auto", "active", "passive"]),
-    pieces=st.lists(st.tuples(PIECE, st.integers(0, 6000)), min_size=1, max_size=9),
+    pieces=st.lists(st.tuples(PIECE, st.integers(0, 6000), st.booleans()), min_size=1, max_size=9),
     trigger=st.sampled_from(["message", "menu", "enter"]),
     limits=st.tuples(st.integers(1, 6), st.integers(1, 4), st.integers(210, 500)),
     label_by_api=st.booleans(),
@@ -192,7 +215,10 @@ PIECE = st.one_of(
 def test_a_user_reads_the_answer_in_order_or_is_told_what_is_missing(
     mode, pieces, trigger, limits, label_by_api, taken
 ):
-    """Whatever the latencies, lengths and quotas: nothing twice, nothing swapped, nothing lost."""
+    """Whatever the latencies, lengths and quotas: nothing twice, nothing swapped, nothing lost.
+
+    A piece may end its answer: what follows is another's, and no cut may take that away.
+    """
     quota_size, event_quota, max_bytes = limits
     config = structs.replace(
         SETTINGS,
@@ -203,11 +229,14 @@ def test_a_user_reads_the_answer_in_order_or_is_told_what_is_missing(
     )
     reader = Reader(mode, config, trigger, taken)
     now_ms = NOW_MS
-    whole = ""
-    for number, (text, latency) in enumerate(pieces, 1):
+    answers = [""]
+    for number, (text, latency, ends) in enumerate(pieces, 1):
         now_ms += latency
-        sent = delivery(text, id=f"t.{number}", ai=True, final=number == len(pieces))
-        whole += "".join(one.text for one in items_of(sent, markdown=False, picture="［图片］"))
+        is_last = ends or number == len(pieces)
+        sent = delivery(text, id=f"t.{len(answers)}.{number}", ai=True, final=is_last)
+        own = items_of(sent, markdown=False, picture="［图片］")
+        answers[-1] += letters("".join(one.text for one in own))
+        answers += [""] if is_last else []
         reader.deliver(sent, now_ms)
 
     unsaid = (config.label, config.more, config.cut)
@@ -216,11 +245,12 @@ def test_a_user_reads_the_answer_in_order_or_is_told_what_is_missing(
     allowed = {"message": quota_size, "menu": event_quota, "enter": min(2, event_quota)}[trigger]
     assert reader.by_api <= allowed
     assert reader.free <= 1
+    wholes = ["".join(answers[:n]) for n in range(len(answers))]
     if reader.read and reader.read[-1].endswith(config.cut):
-        assert waits == ""
-        assert letters(whole).startswith(read)
+        rest = {one: "".join(answers)[len(one) :] for one in wholes}
+        assert any(one.startswith(read) and rest[one] == waits for one in wholes)
     else:
-        assert read + waits == letters(whole)
+        assert read + waits == "".join(answers)
     if waits and mode != "passive":  # only where nothing may be said is nothing said
         open_until = 60_000 if trigger != "message" else 172_800_000
         assert now_ms - NOW_MS >= open_until or reader.by_api == allowed

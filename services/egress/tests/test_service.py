@@ -196,6 +196,25 @@ async def test_what_is_known_to_be_parked_goes_before_the_next_answer(active):
     assert (result.status, result.parked) == ("delivered", 0)
 
 
+async def test_an_answer_behind_a_long_parked_one_is_not_cut_away_with_its_end(active):
+    active.wechat.answers = [refusal(45009)]
+    await active.deliver(delivery(LONG * 4))
+
+    result = await active.deliver(
+        delivery("第二答", id="main.c_x.2.1", turn_id="main.c_x.2", parked=8)
+    )
+    assert (result.status, len(active.wechat.shown), result.parked > 0) == ("delivered", 5, True)
+    assert active.wechat.shown[-1][0].endswith(active.settings.more)
+
+    active.now_ms += 1000
+    wrote = (waiting("m_3", received_ms=active.now_ms),)
+    result = await active.deliver(
+        delivery("", id="main.c_x.2.collect.m_3", kind="collect", waiting=wrote)
+    )
+    assert (result.status, result.parked) == ("delivered", 0)
+    assert active.wechat.shown[-1][0].endswith("第二答")
+
+
 # -- errors -------------------------------------------------------------------------------------
 
 

@@ -1,3 +1,5 @@
+import asyncio
+
 import httpx
 import msgspec
 import pytest
@@ -194,6 +196,21 @@ async def test_a_connection_is_used_again(fake):
 
     kept = http._transport.client.connector._conns.values()
     assert sum(len(connections) for connections in kept) == 1
+
+
+async def test_a_cookie_is_left_to_the_connections(fake):
+    async def answer(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nSet-Cookie: a=b\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    _, http, _ = fake
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        response = await http.get(f"http://127.0.0.1:{port}")
+
+    assert response.headers["set-cookie"] == "a=b"
+    assert not http.cookies
 
 
 async def test_nobody_at_the_address_is_unreachable():

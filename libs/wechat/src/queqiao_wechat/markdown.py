@@ -31,6 +31,10 @@ _STYLE_TAG = re.compile(
 )
 
 
+_MARKUP = re.compile(r"[^\w \n，。！？、：；“”‘’（）《》…—,.!?:;]|_|^[ \d]| $|\n\n\n", re.MULTILINE)
+"""What a text without any Markdown has none of; a text may have it all the same."""
+
+
 def plain_text(markdown: str) -> str:
     """Return what a WeChat chat can show of an answer in Markdown; never raises.
 
@@ -39,6 +43,8 @@ def plain_text(markdown: str) -> str:
     comes back as it is, save for surrounding blanks and repeated empty lines.
     """
     source = clean_text(markdown)
+    if not _MARKUP.search(source):
+        return source.strip("\n")  # a tenth of what egress spends on a short answer
     tokens = _PARSER.parse(source)
     for token in tokens:
         token.children = _without_styles(token.children or [])

@@ -71,6 +71,8 @@ def plan(situation: Situation, rules: Rules) -> Plan:
     """Decide how the items leave: no message is spent without need, nothing is lost unsaid."""
     if not situation.items:
         return Plan(reasons=("nothing to say",))
+    if not _are_of_one_answer(situation.items):
+        situation = structs.replace(situation, link="")  # the page shows but one of them
     if situation.window is not None and situation.mode != "active":
         return _passively(situation, situation.window, rules)
     if situation.mode == "passive":
@@ -119,10 +121,22 @@ def _finish(now: Situation, rules: Rules) -> Plan:
         return Plan(messages=filled, reasons=(merged,))
     before = filled[: now.left - 1]
     remaining = before[-1].rest if before else words
+    short = f"{_budget(now)}, {len(filled)} needed"
+    if not _are_of_one_answer(words):
+        last = page(remaining, rules.api, note=rules.more, full=True)
+        return Plan(
+            messages=(*before, last), kept=last.rest, reasons=(f"{short}: the rest is kept",)
+        )
     last = page(remaining, rules.api, note=now.link or rules.cut, full=True)
     how = "linked to its page" if now.link else "cut, and said to be"
-    short = f"{_budget(now)}, {len(filled)} needed: the end is {how}"
-    return Plan(messages=(*before, _whole(last, remaining)), reasons=(short,))
+    return Plan(
+        messages=(*before, _whole(last, remaining)), reasons=(f"{short}: the end is {how}",)
+    )
+
+
+def _are_of_one_answer(items: Items) -> bool:
+    """Whether all is of one turn: a cut, or a link, stands for the end of no other answer."""
+    return len({item.id.rpartition(".")[0] for item in items}) == 1
 
 
 def _is_cut(first: Page) -> bool:

@@ -102,9 +102,14 @@ def take(ledger: Ledger, *, delivery_id: str, count: int, now_ms: int) -> Ledger
     return ledger
 
 
+def give_back(ledger: Ledger, *, delivery_id: str, used: int, now_ms: int) -> Ledger:
+    """Let a delivery that has ended keep only what it `used`: the rest is for others."""
+    return take(ledger, delivery_id=delivery_id, count=used, now_ms=now_ms)
+
+
 def exhaust(ledger: Ledger, *, delivery_id: str, used: int, now_ms: int) -> Ledger:
     """Note that WeChat allows no more, though we thought so; new actions open new windows."""
-    ledger = take(ledger, delivery_id=delivery_id, count=used, now_ms=now_ms)
+    ledger = give_back(ledger, delivery_id=delivery_id, used=used, now_ms=now_ms)
     for name, grant in _open(ledger, now_ms):
         ledger = _with(ledger, name, _taking(grant, REFUSED, _free(grant, REFUSED), now_ms))
     return ledger

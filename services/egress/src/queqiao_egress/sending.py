@@ -315,9 +315,9 @@ class Sending:
     async def _conclude(self, letter: Letter, refusal: ApiError) -> None:
         """Take note of a refusal that no repeat can change."""
         letter.errcode = refusal.errcode
+        await self._give_back(letter, is_exhausted=refusal.errcode in ALL_SPENT)
         if refusal.errcode in ALL_SPENT and letter.channel.traits.quota is not None:
             letter.reasons.append(f"errcode {refusal.errcode}: WeChat allows no more, kept")
-            await self._exhaust(letter)
         elif refusal.action is Action.WAIT_DAY:
             letter.reasons.append(f"errcode {refusal.errcode}: calls of today used, kept")
         else:
@@ -327,7 +327,8 @@ class Sending:
             fields = {"account": letter.account.id, "errcode": refusal.errcode}
             log.error("wechat.refused", extra=fields | {"detail": str(refusal)[:300]})
 
-    async def _exhaust(self, letter: Letter) -> None:
+    async def _give_back(self, letter: Letter, *, is_exhausted: bool) -> None:
+        """Leave the messages that were taken and not sent to others, or to nobody."""
         used = letter.marker.used if letter.marker else 0
         allows = letter.channel.traits.quota
         if allows is None:
@@ -336,8 +337,8 @@ class Sending:
         def change(ledger: Ledger | None) -> tuple[Ledger | None, None]:
             now_ms = self._now_ms()
             known = quota.observe(ledger, letter.delivery.waiting, allows, now_ms=now_ms)
-            spent = quota.exhaust(known, delivery_id=letter.delivery.id, used=used, now_ms=now_ms)
-            return spent, None
+            settle = quota.exhaust if is_exhausted else quota.give_back
+            return settle(known, delivery_id=letter.delivery.id, used=used, now_ms=now_ms), None
 
         await self._ledgers.update(_key(letter), change)
 
