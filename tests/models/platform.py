@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from queqiao_common.events import InboundMessage
-from queqiao_common.testing import inbound
+from queqiao_common.testing import CONV, inbound
 from queqiao_egress.sending import SPENT
 from queqiao_ingress.callback import Callback, Hold, Publish, Reply
 from queqiao_ingress.service import Answer, Ingress
@@ -21,7 +21,8 @@ PATIENCE = 5.0
 """Seconds that WeChat waits for the answer to one delivery."""
 PAUSE = 1.0
 MARK = re.compile(r"#\d+#")
-OPENID = "oUSER"
+PEOPLE = {"oUSER": CONV, "oOTHER": "c_zyxwvutsrqponmlkjihgfedcba"}
+"""Users, and the conversations that are theirs."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,26 @@ class Post:
     gone: asyncio.Event = field(default_factory=asyncio.Event)
 
 
+@dataclass
+class Chat:
+    """One user's chat with the account; `sent` counts against the quota."""
+
+    openid: str
+    shown: list[Shown] = field(default_factory=list)
+    marks: dict[str, str] = field(default_factory=dict)
+    acknowledged: set[str] = field(default_factory=set)
+    refused: set[str] = field(default_factory=set)
+    deliveries: Counter[str] = field(default_factory=Counter)
+    sent: int = 0
+
+    @property
+    def conv(self) -> str:
+        """The conversation that it is for the services."""
+        return PEOPLE[self.openid]
+
+
 class Platform:
-    """One user's chat with one account."""
+    """The chats of all users with one account."""
 
     def __init__(
         self,
@@ -59,54 +78,50 @@ class Platform:
         self._now_ms = now_ms
         self._mode = mode
         self._quota = quota
-        self._sent = 0
-        self.chat: list[Shown] = []
-        self.marks: dict[str, str] = {}
-        self.acknowledged: set[str] = set()
-        self.refused: set[str] = set()
-        self.deliveries: Counter[str] = Counter()
+        self.chats = {openid: Chat(openid) for openid in PEOPLE}
+        self.messages = 0
         self.refusals = 0
         self.accidents: list[BaseException] = []
         self.under_way = 0
 
-    # -- the user writes --------------------------------------------------------------------
+    # -- a user writes ----------------------------------------------------------------------
 
-    def write(self, text: str = "") -> str:
-        """Have the user write; returns the mark of the message."""
-        number = len(self.marks) + 1
-        mark = f"#{number}#"
-        self.marks[mark] = f"m{number}"
-        self._sent = 0
-        self._outside.spawn(self._push(f"m{number}", text or f"{mark}在吗"))
+    def write(self, chat: Chat) -> str:
+        """Have a user write; returns the mark of the message."""
+        self.messages += 1
+        mark, msgid = f"#{self.messages}#", f"m{self.messages}"
+        chat.marks[mark] = msgid
+        chat.sent = 0
+        self._outside.spawn(self._push(chat, msgid, f"{mark}在吗"))
         return mark
 
-    async def _push(self, msgid: str, text: str) -> None:
+    async def _push(self, chat: Chat, msgid: str, text: str) -> None:
         self.under_way += 1
         sent_ms = self._now_ms()
         try:
             for number in range(1, DELIVERIES + 1):
-                self.deliveries[msgid] = number
+                chat.deliveries[msgid] = number
                 step = f"WeChat delivers {msgid}, time {number}"
                 _, pick = await self._turnstile.passing(self._outside, step)
-                if await self._delivered(msgid, text, sent_ms, pick):
-                    self.acknowledged.add(msgid)
+                if await self._delivered(chat, msgid, text, sent_ms, pick):
+                    chat.acknowledged.add(msgid)
                     return
-            self.refused.add(msgid)
+            chat.refused.add(msgid)
         finally:
             self.under_way -= 1
 
-    async def _delivered(self, msgid: str, text: str, sent_ms: int, pick: int) -> bool:
+    async def _delivered(self, chat: Chat, msgid: str, text: str, sent_ms: int, pick: int) -> bool:
         process, ingress = self._choose(pick)
         post = Post(asyncio.get_running_loop().create_future())
         times = {"sent_ms": sent_ms, "received_ms": self._now_ms()}
-        message = inbound(text, msgid=msgid, openid=OPENID, **times)
+        message = inbound(text, msgid=msgid, openid=chat.openid, conv=chat.conv, **times)
         task = process.started(self._serve(process, ingress, message, post))
         await asyncio.wait(
             [task, post.reply], timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED
         )
         if post.reply.done() and post.reply.result().status == 200:
             if answer := post.reply.result().reply.text:
-                self.chat.append(Shown(answer, f"passive {msgid}"))
+                chat.shown.append(Shown(answer, f"passive {msgid}"))
             return True
         if task.done() and not process.is_dead and (error := task.exception()) is not None:
             self.accidents.append(error)
@@ -134,16 +149,17 @@ class Platform:
 
     # -- the account sends ------------------------------------------------------------------
 
-    async def accept(self, process: Process, text: str) -> None:
+    async def accept(self, process: Process, openid: str, text: str) -> None:
         """Take a customer-service message."""
+        chat = self.chats[openid]
         fate, _ = await self._turnstile.passing(process, f"send {text[:20]}", "lost", "down")
         if fate == "down":
             raise UnreachableError("no connection")
-        if self._sent == self._quota:
+        if chat.sent == self._quota:
             self.refusals += 1
             raise ApiError(SPENT, "out of response count limit", lookup(SPENT).action)
-        self._sent += 1
-        self.chat.append(Shown(text, "api"))
+        chat.sent += 1
+        chat.shown.append(Shown(text, "api"))
         if fate == "lost":
             raise AmbiguousError("no answer")
 
@@ -173,8 +189,7 @@ class Client:
         self._process = process
 
     async def send_text(self, openid: str, text: str, *, ai: bool) -> None:
-        assert openid == OPENID
-        await self._platform.accept(self._process, text)
+        await self._platform.accept(self._process, openid, text)
 
     async def typing(self, openid: str) -> None:
         raise AssertionError("switched off here")

@@ -5,6 +5,8 @@ in memory. What is drawn is the order of all steps, what becomes of each, who di
 By default the same histories each time; `QUEQIAO_MODEL_EXAMPLES` says how many new ones are tried.
 """
 
+import math
+
 import pytest
 from hypothesis import HealthCheck, Phase, event, settings
 from hypothesis import strategies as st
@@ -17,13 +19,13 @@ from tests.models.platform import MARK
 from tests.models.world import PIECE, World
 
 EXAMPLES = environment("QUEQIAO_MODEL_EXAMPLES")
-MESSAGES = 6
+MESSAGES = 7
 FLUSHES = 10
 PICKS = st.integers(0, 11)
 
 
 class Promises(RuleBasedStateMachine):
-    """A user, two replicas of everything, and whatever may happen to them."""
+    """Two users, two replicas of everything, and whatever may happen to them."""
 
     world: World
 
@@ -39,10 +41,10 @@ class Promises(RuleBasedStateMachine):
         self.world.write()
         self.world.go_on(at)
 
-    @rule()
-    def the_user_writes(self):
-        if len(self.world.platform.marks) < MESSAGES:
-            self.world.write()
+    @rule(user=st.sampled_from([0, 0, 1]))
+    def a_user_writes(self, user):
+        if self.world.platform.messages < MESSAGES:
+            self.world.write(user)
 
     @rule(picks=st.lists(st.tuples(PICKS, st.integers(0, 1)), min_size=1, max_size=12))
     def steps_are_taken(self, picks):
@@ -80,71 +82,75 @@ class Promises(RuleBasedStateMachine):
             return
         try:
             self.world.rest()
-            asked, refusals = tuple(self.world.platform.marks), self.world.platform.refusals
+            platform = self.world.platform
+            asked, refusals = platform.messages, platform.refusals
             for _ in range(FLUSHES):
-                if not set(unanswered(self.world)) & set(asked):
+                silent = [one for one in self.world.chats if unanswered(self.world, one, asked)]
+                if not silent:
                     break
-                self.world.write()
+                for chat in silent:
+                    self.world.write(self.world.chats.index(chat))
                 self.world.rest()
             self.nobody_is_surprised()
             # Before, a message may have left while the user wrote, or WeChat delivered again.
-            assert self.world.platform.refusals == refusals
+            assert platform.refusals == refusals
             check(self.world, asked)
         except AssertionError as error:
-            error.add_note(
-                "\n".join((*self.world.turnstile.log, *map(str, self.world.platform.chat)))
-            )
+            chats = (f"{one.openid} {shown}" for one in self.world.chats for shown in one.shown)
+            error.add_note("\n".join((*self.world.turnstile.log, *chats)))
             raise
         finally:
             self.world.close()
 
 
-def shown(world):
-    return [mark for one in world.platform.chat for mark in MARK.findall(one.text)]
+def marks_in(chat):
+    return [mark for one in chat.shown for mark in MARK.findall(one.text)]
 
 
-def unanswered(world):
-    """Return the acknowledged questions that nothing shown stands for."""
-    platform, seen = world.platform, shown(world)
+def unanswered(world, chat, upto=math.inf):
+    """Return the acknowledged questions, of the first `upto`, that nothing shown stands for."""
+    seen = {*marks_in(chat), *excused(world, chat)}
     return [
         mark
-        for mark, msgid in platform.marks.items()
-        if msgid in platform.acknowledged and mark not in seen and mark not in excused(world)
+        for mark, msgid in chat.marks.items()
+        if msgid in chat.acknowledged and mark not in seen and int(msgid[1:]) <= upto
     ]
 
 
-def apologies(world):
-    """Return what was published as the apology, and when (Unix ms)."""
+def apologies(world, chat):
+    """Return what was published as the apology to a user, and when (Unix ms)."""
     return [
         (stored.event, BASE_MS + stored.at * 1000)
         for stored in world.broker.stored
-        if isinstance(stored.event, Delivery) and stored.event.text == world.config.context.apology
+        if isinstance(stored.event, Delivery)
+        and stored.event.conv == chat.conv
+        and stored.event.text == world.config.context.apology
     ]
 
 
-def excused(world):
+def excused(world, chat):
     """Return the questions that an apology stands for which the user has been shown."""
     apology = world.config.context.apology
-    if not any(apology in one.text for one in world.platform.chat):
+    if not any(apology in one.text for one in chat.shown):
         return set()
-    marks = {msgid: mark for mark, msgid in world.platform.marks.items()}
-    return {marks[one.msgid] for delivery, _ in apologies(world) for one in delivery.waiting}
+    marks = {msgid: mark for mark, msgid in chat.marks.items()}
+    return {marks[one.msgid] for delivery, _ in apologies(world, chat) for one in delivery.waiting}
 
 
-def hasty(world):
+def hasty(world, chat):
     """Return the apologies for turns that still had time: here, every model answers."""
     patience_ms = (world.config.context.turn_timeout - 1) * 1000
     return [
         delivery
-        for delivery, at_ms in apologies(world)
+        for delivery, at_ms in apologies(world, chat)
         if any(at_ms < one.received_ms + patience_ms for one in delivery.waiting)
     ]
 
 
-def repeated(world):
+def repeated(chat):
     """Return the messages in which the user reads something again."""
     known, again = set(), []
-    for one in world.platform.chat:
+    for one in chat.shown:
         parts = {*MARK.findall(one.text), *(part[:2] for part in PIECE.findall(one.text))}
         if parts & known:
             again.append(one)
@@ -152,40 +158,49 @@ def repeated(world):
     return again
 
 
-def torn(world):
+def crossed(chat):
+    """Return what the user reads that is another's."""
+    turns = [part[0] for one in chat.shown for part in PIECE.findall(one.text)]
+    foreign = [turn for turn in turns if not turn.startswith(f"{chat.conv}.")]
+    return [*foreign, *(mark for mark in marks_in(chat) if mark not in chat.marks)]
+
+
+def torn(world, chat):
     """Return the parts that are missing of what the user has been shown in part.
 
     An apology or the hint that the end is cut may stand for it; and what a callback would have
     carried that WeChat gave up, it has told the user so.
     """
     ended = (world.config.context.apology, world.config.delivery.cut)
-    is_told = any(text in one.text for one in world.platform.chat for text in ended)
-    if is_told or world.platform.refused:
+    is_told = any(text in one.text for one in chat.shown for text in ended)
+    if is_told or chat.refused:
         return set()
-    parts = {part[:2] for one in world.platform.chat for part in PIECE.findall(one.text)}
+    parts = {part[:2] for one in chat.shown for part in PIECE.findall(one.text)}
     begun = {turn for turn, _ in parts}
-    waiting = {part[:2] for part in PIECE.findall(world.mailbox())}
+    waiting = {part[:2] for part in PIECE.findall(world.mailbox(chat))}
     return (
         {(turn, str(number)) for turn in begun for number in range(world.pieces)} - parts - waiting
     )
 
 
 def check(world, asked):
-    platform, doubts = world.platform, world.doubts
-    lost, again = set(unanswered(world)) & set(asked), repeated(world)
-    assert not hasty(world)
+    doubts, again = world.doubts, [one for chat in world.chats for one in repeated(chat)]
+    lost = [mark for chat in world.chats for mark in unanswered(world, chat, asked)]
     event(f"in doubt: {min(doubts, 2)}, repeated: {len(again)}, deaths: {min(world.deaths, 3)}")
+    event(f"users: {sum(bool(chat.shown) for chat in world.chats)}")
     if world.policy == "resend":
         assert not lost
-        assert not torn(world)
+        assert not any(torn(world, chat) for chat in world.chats)
         assert len(again) <= doubts
     else:
         assert not again
         assert doubts or not lost
-
-    once = {mark for mark, msgid in platform.marks.items() if platform.deliveries[msgid] == 1}
-    first = [mark for mark in dict.fromkeys(shown(world)) if mark in once]
-    assert first == sorted(first, key=accepted(world).__getitem__)
+    for chat in world.chats:
+        assert not crossed(chat)
+        assert not hasty(world, chat)
+        once = {mark for mark, msgid in chat.marks.items() if chat.deliveries[msgid] == 1}
+        first = [mark for mark in dict.fromkeys(marks_in(chat)) if mark in once]
+        assert first == sorted(first, key=accepted(world).__getitem__)
 
 
 def accepted(world):

@@ -31,8 +31,8 @@ def test_an_offer_that_was_not_taken_in_time_is_withdrawn_before_another_way_is_
         world.rest()
 
         assert world.claim(claim_key(ACCOUNT, "m1")).kind == claim
-        assert not repeated(world)
-        assert mark not in unanswered(world)
+        assert not repeated(world.chats[0])
+        assert mark not in unanswered(world, world.chats[0])
     finally:
         world.close()
 

@@ -28,7 +28,7 @@ from queqiao_common.pages import Page as AnswerPage
 from queqiao_common.people import WithPerson
 from queqiao_common.settings import Account, Config, Secret
 from queqiao_common.settings import Delivery as Settings
-from queqiao_common.testing import ACCOUNT, CONV, MemoryObjects
+from queqiao_common.testing import ACCOUNT, MemoryObjects
 from queqiao_common.topology import (
     CLAIMS,
     CONVERSATIONS,
@@ -66,7 +66,7 @@ from queqiao_ingress.streams import Streams as OpenStreams
 from queqiao_ingress.waiting import WaitingRoom
 
 from tests.models.broker import BASE_MS, Broker, Handler, ProcessBus, Raw
-from tests.models.platform import MARK, Client, Platform
+from tests.models.platform import MARK, Chat, Client, Platform
 from tests.models.turnstile import Fate, Gate, Loop, Process, Turnstile
 
 OWNERS = {
@@ -82,7 +82,8 @@ Mode = Literal["passive", "active", "auto"]
 OFFERS = "event.PassiveOffer"
 GIVEN = "event.ReplyGiven"
 CLAIM_RECORDS = f"$KV.{CLAIMS.name}."
-PIECE = re.compile(r"【(\d+)\.(\d+)\.(\d+)】")
+PIECE = re.compile(r"【(c_\w+\.\d+)\.(\d+)\.(\d+)】")
+"""A piece of an answer: of which turn of which conversation, its number, by which attempt."""
 STEP = 0.001
 TICK = 0.25
 LONGEST = 400.0
@@ -277,7 +278,7 @@ class World:
     async def _complete(self, received: Received[CompletionRequest]) -> AsyncIterator[Event]:
         request = received.event
         attempt = (received.attempt - 1) * 100 + 1
-        turn = request.turn_id.rsplit(".", 1)[1]
+        turn = request.turn_id.removeprefix(f"{ACCOUNT}.")
         marks = "".join(MARK.findall(request.prompt[-1].content))
         for number in range(self.pieces):
             yield ScreenedSegment(
@@ -327,10 +328,16 @@ class World:
         self.turnstile.open(gate, fate, pick)
         self.loop.pass_time(STEP)
 
-    def write(self) -> str:
-        """Have the user write; returns the mark of the question."""
-        self._soon(self.platform.write)
-        return list(self.platform.marks)[-1]
+    @property
+    def chats(self) -> list[Chat]:
+        """What the users see; most histories are told of the first."""
+        return list(self.platform.chats.values())
+
+    def write(self, user: int = 0) -> str:
+        """Have a user write; returns the mark of the question."""
+        chat = self.chats[user]
+        self._soon(lambda: self.platform.write(chat))
+        return list(chat.marks)[-1]
 
     def _soon(self, call: Callable[[], object]) -> None:
         self.loop.call_soon(call)
@@ -388,15 +395,15 @@ class World:
                 return
             self.loop.pass_time(TICK)
             self._soon(lambda: self.broker.fire_timers(self.now_ms()))
-        raise AssertionError(f"it never rests: {self.conversation()}")
+        raise AssertionError(f"it never rests: {list(map(self.conversation, self.chats))}")
 
     def _is_quiet(self) -> bool:
-        talk = self.conversation()
-        is_idle = talk is None or not (talk.turn or talk.out or talk.queue or talk.early)
-        return is_idle and not (self.broker.under_way or self.platform.under_way)
+        talks = filter(None, map(self.conversation, self.chats))
+        is_busy = any(talk.turn or talk.out or talk.queue or talk.early for talk in talks)
+        return not (is_busy or self.broker.under_way or self.platform.under_way)
 
-    def conversation(self) -> Conversation | None:
-        record = self.broker.records.get(f"$KV.{CONVERSATIONS.name}.{ACCOUNT}.{CONV}")
+    def conversation(self, chat: Chat) -> Conversation | None:
+        record = self.broker.records.get(f"$KV.{CONVERSATIONS.name}.{ACCOUNT}.{chat.conv}")
         return None if record is None else read_conversation(record.data)
 
     def claim(self, key: str) -> Claim:
@@ -404,9 +411,9 @@ class World:
         record = self.broker.records[f"{CLAIM_RECORDS}{key}"]
         return msgspec.json.decode(record.data, type=Claim)
 
-    def mailbox(self) -> str:
-        """Return what is parked for the user, as it is stored."""
-        record = self.broker.records.get(f"$KV.{MAILBOX.name}.{ACCOUNT}.{CONV}")
+    def mailbox(self, chat: Chat) -> str:
+        """Return what is parked for a user, as it is stored."""
+        record = self.broker.records.get(f"$KV.{MAILBOX.name}.{ACCOUNT}.{chat.conv}")
         return "" if record is None else record.data.decode()
 
     def close(self) -> None:
@@ -441,7 +448,7 @@ class Order:
         known = {
             one.sequence: one
             for one in self._broker.stored
-            if isinstance(one.event, InboundMessage)
+            if isinstance(one.event, InboundMessage) and one.event.conv == conv
         }
         sequences = tuple(one for one in sorted(known) if gap.after < one <= gap.upto)
         verdicts = tuple(
