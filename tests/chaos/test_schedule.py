@@ -45,6 +45,7 @@ async def test_users_see_no_loss_no_stranger_and_no_disorder(form, seed, one_bro
 
     text = table(report, form, seed=seed)
     print(f"\n{text}\n\ntook {report.took:.0f} s; logs are in {tmp_path}")
+    print(*report.findings.evidence, sep="\n")
     if environment("QUEQIAO_CHAOS_WRITE") == "1" and not report.inconclusive:
         (ROOT / "docs" / "chaos.md").write_text(HEAD + text + "\n", encoding="utf-8")
     assert not report.inconclusive, f"the test bed failed twice: {report.inconclusive}"

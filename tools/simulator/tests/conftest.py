@@ -214,6 +214,7 @@ def settings_for(callback: str, **push: Any) -> Settings:
         accounts=(
             account("main", name="鹊桥", original_id="gh_0123456789ab", agents=AGENTS),
             account("paper", name="鹊报", kind="subscription"),
+            account("fenced", ip_allowlist=("192.0.2.1",)),
             account("safe", mode="safe"),
             account("both", mode="compat"),
             account("mini", kind="miniprogram", format="json", agents=AGENTS),

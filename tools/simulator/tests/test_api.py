@@ -50,6 +50,18 @@ async def test_the_window_closes_after_48_hours(stage, chat):
     assert (await stage.send(chat, "晚了", await stage.token()))["errcode"] == 45015
 
 
+async def test_a_call_without_a_token_is_told_so(stage):
+    assert (await stage.http.post(SEND, json={})).json()["errcode"] == 41001
+
+
+async def test_a_token_is_given_to_addresses_on_the_allowlist_alone(stage):
+    client = {"grant_type": "client_credential", "appid": "wx_fenced", "secret": "s"}
+    refusal = (await stage.http.get("/cgi-bin/token", params=client)).json()
+
+    assert refusal["errcode"] == 40164
+    assert "127.0.0.1" in refusal["errmsg"]
+
+
 async def test_errors_are_http_200_and_end_in_a_request_id(stage, chat):
     response = await stage.http.post(SEND, params={"access_token": "nobody's"}, json={})
 

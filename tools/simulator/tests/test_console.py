@@ -139,6 +139,16 @@ async def test_template_messages_are_refused_for_cause(stage):
     assert (await stage.api(TEMPLATE, await stage.token("paper"), bodies[0]))["errcode"] == 48001
 
 
+async def test_a_template_message_needs_a_follower(stage):
+    said, token = await stage.say(), await stage.token()
+    left = {"account": "main", "user": "小鹊", "event": "unsubscribe"}
+    await stage.control("POST", "/events", json=left)
+
+    answer = await stage.api(TEMPLATE, token, template(said["openid"]))
+
+    assert answer["errcode"] == 43004
+
+
 async def test_a_notice_needs_the_users_consent_each_time(stage):
     said, token = await stage.say(), await stage.token()
     path, body = "/cgi-bin/message/subscribe/bizsend", template(said["openid"])

@@ -120,6 +120,19 @@ async def test_on_a_phone_the_inspector_waits_to_be_opened(browser, stage):
     assert await page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
+async def test_a_click_counts_though_something_arrives_between_press_and_release(browser, stage):
+    await stage.say()
+    page = await opened(browser, stage, width=390, height=800)
+    await page.hover(".row.mine .bubble")
+
+    await page.mouse.down()
+    await stage.say()
+    await page.wait_for_selector(".row.mine >> nth=1")
+    await page.mouse.up()
+
+    await page.wait_for_selector("#inspector", state="visible", timeout=5_000)
+
+
 async def test_the_page_speaks_english_too(browser, stage):
     page = await opened(browser, stage)
 

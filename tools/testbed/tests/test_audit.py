@@ -1,6 +1,6 @@
 """The oracle sees what went wrong, and forgives only what is forgiven in the documents."""
 
-from queqiao_testbed.audit import NAMED, Findings, Journal, Question, audit_user
+from queqiao_testbed.audit import NAMED, Findings, Journal, Question, audit, audit_user
 
 USER = ("auto", "u")
 SORRY = ("没能答上来",)
@@ -42,6 +42,19 @@ def test_a_question_that_wechat_itself_gave_up_is_refused_not_lost():
     found = judged([reply(answer(1)), error], 1, 2)
 
     assert (found.lost, found.refused) == ((), 1)
+
+
+def test_the_rest_of_an_answer_to_a_refused_question_is_no_repeat():
+    """Its beginning was the reply to a request that WeChat had given up, and nobody saw it."""
+    error = {"who": "platform", "text": "故障", "at": 1.0, "in_reply_to": "2"}
+    rest = reply("第2段。\n第3段。")
+
+    found = judged([reply(answer(1, more="第2段。第3段。")), error, rest], 1, 2, paragraphs=3)
+
+    assert (found.doubled, found.headless) == ((), ("#u-2#",))
+    assert judged([reply(answer(1, more="第2段。第3段。")), rest], 1, paragraphs=3).doubled
+    twice = judged([reply(answer(1, more="第2段。第3段。")), error, rest, rest], 1, 2, paragraphs=3)
+    assert twice.doubled == ("paragraph 2, 3",)
 
 
 def test_an_apology_stands_for_the_questions_it_names_and_no_others():
@@ -156,3 +169,14 @@ def test_a_part_before_its_beginning_is_jumbled_unless_wechat_asked_again():
 
     assert judged(entries, 1, paragraphs=3).jumbled == ("#u-1#",)
     assert judged(entries, 1, paragraphs=3, journal=again).is_clean
+
+
+def test_the_chat_of_a_user_to_whom_a_promise_was_broken_is_told():
+    fine, wronged = ("auto", "v"), USER
+    questions = [Question(user=fine, mark="#v-1#", msgid="7"), question(1)]
+    chats = {fine: [reply("答：#v-1# 在吗")], wronged: [reply("长" * 500)]}
+
+    found = audit(questions, chats, Journal(accepted={}), sorry=SORRY)
+
+    assert found.lost == ("#u-1#",)
+    assert found.evidence == (f"auto/u 10.0 account  {'长' * 100!r}",)

@@ -9,7 +9,7 @@ import itertools
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from queqiao_testbed.ledger import MARK
@@ -17,6 +17,11 @@ from queqiao_testbed.ledger import MARK
 ANSWER = re.compile(r"答：")
 PARAGRAPH = re.compile(r"第(\d+)段。")
 CUT = "后面的没有发完"
+
+CHATS = 2
+"""How many users' chats are told in evidence of a broken promise."""
+TOLD = 100
+"""Characters of each of their messages."""
 
 NAMED = 24
 """How many questions a delivery names at most, the newest (context's `MAX_WAITING`)."""
@@ -72,11 +77,13 @@ class Findings:
     torn: tuple[str, ...] = ()  # a part of the answer is missing
     doubled: tuple[str, ...] = ()  # beyond the parts that were in doubt
     doubted: int = 0  # shown twice, and counted as such by egress
+    headless: tuple[str, ...] = ()  # its beginning went into a request that WeChat had given up
     swapped: tuple[str, ...] = ()
     jumbled: tuple[str, ...] = ()  # a later part of the answer came before its beginning
     crossed: tuple[str, ...] = ()
     longest: float = 0.0  # seconds from a question to its answer, where the API exists
     slowest: str = ""
+    evidence: tuple[str, ...] = ()  # the chats of users to whom a promise was broken
 
     def __add__(self, other: "Findings") -> "Findings":
         return Findings(
@@ -90,11 +97,13 @@ class Findings:
             torn=self.torn + other.torn,
             doubled=self.doubled + other.doubled,
             doubted=self.doubted + other.doubted,
+            headless=self.headless + other.headless,
             swapped=self.swapped + other.swapped,
             jumbled=self.jumbled + other.jumbled,
             crossed=self.crossed + other.crossed,
             longest=max(self.longest, other.longest),
             slowest=self.slowest if self.longest >= other.longest else other.slowest,
+            evidence=self.evidence + other.evidence,
         )
 
     @property
@@ -134,10 +143,22 @@ def audit(
     asked: dict[User, list[Question]] = {}
     for question in questions:
         asked.setdefault(question.user, []).append(question)
-    found = Findings()
+    found, told = Findings(), 0
     for user, own in asked.items():
-        found += audit_user(user, own, transcript.get(user, ()), journal, sorry=sorry)
+        entries = transcript.get(user, ())
+        one = audit_user(user, own, entries, journal, sorry=sorry)
+        if not one.is_clean and told < CHATS:
+            told += 1
+            one = replace(one, evidence=tuple(_told(user, entry) for entry in entries))
+        found += one
     return found
+
+
+def _told(user: User, entry: Entry) -> str:
+    """Write a line of a chat as evidence."""
+    about = entry.get("in_reply_to") or entry.get("msgid") or ""
+    text = str(entry["text"])[:TOLD]
+    return f"{'/'.join(user)} {entry['at']:.1f} {entry['who']} {about} {text!r}"
 
 
 def audit_user(
@@ -159,7 +180,7 @@ def audit_user(
     owed = [one for one in missing if one not in refused]
     lost = _unexcused(owed, replies, journal, sorry=sorry)
     doubts = journal.doubts.get(user, 0)
-    parts = _parts(shown, known, journal)
+    parts = _parts(shown, known, journal, refused)
     longest, slowest = _slowest(questions, entries) if user[0] != "sub" else (0.0, "")
     return Findings(
         questions=len(questions),
@@ -172,6 +193,7 @@ def audit_user(
         torn=parts.missing,
         doubled=tuple((shown.repeats + parts.repeats)[doubts:]),
         doubted=min(doubts, len(shown.repeats + parts.repeats)),
+        headless=parts.headless,
         swapped=tuple(_swapped(shown.order, known, journal)),
         jumbled=tuple(one for one in parts.late if known[one].msgid not in journal.redelivered),
         crossed=tuple(one for one in shown.order if one not in known),
@@ -272,13 +294,18 @@ class Parts:
 
     missing: tuple[str, ...]
     late: tuple[str, ...]
+    headless: tuple[str, ...]
     repeats: list[str]
 
 
-def _parts(shown: Shown, known: Mapping[str, Question], journal: Journal) -> Parts:
+def _parts(
+    shown: Shown, known: Mapping[str, Question], journal: Journal, refused: Sequence[Question]
+) -> Parts:
     """Compare the paragraphs that were due with those that were shown.
 
-    A merged question is answered once, in the length that its last part asked for.
+    A merged question is answered once, in the length that its last part asked for. Of an answer to
+    a `refused` question the user may see what follows its beginning, which went into a request that
+    WeChat had given up: those paragraphs are no repeats.
     """
     due: Counter[int] = Counter()
     needed: Counter[int] = Counter()
@@ -298,9 +325,16 @@ def _parts(shown: Shown, known: Mapping[str, Question], journal: Journal) -> Par
             lacking.append(head[0])
     is_missing = bool(needed - shown.paragraphs)
     extra = shown.paragraphs - due - shown.again
+    headless: list[str] = []
+    for question in refused:
+        rest = extra & Counter(range(2, question.paragraphs + 1))
+        if rest:
+            extra -= rest
+            headless.append(question.mark)
     return Parts(
         missing=tuple(lacking) if is_missing else (),
         late=() if is_missing else tuple(lacking),
+        headless=tuple(headless),
         repeats=_repeated_messages(extra, shown.loose),
     )
 

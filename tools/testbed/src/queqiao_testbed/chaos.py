@@ -134,7 +134,7 @@ async def staged(
         bus = await bus_module.connect(Nats(url=url), "chaos")
         stack.push_async_callback(bus.close)
         if not options.settings["nats"].get("apply_topology", True):
-            await provision.apply(bus, replicas=len(nodes))
+            await provision.apply_patiently(bus, replicas=len(nodes))
         system = await stack.enter_async_context(
             running(folder, broker_url=url, replicas=2, options=options)
         )

@@ -30,6 +30,7 @@ def _seen(report: Report) -> Iterable[Row]:
     yield "messages", found.questions
     yield "answered", found.answered
     yield "never acknowledged (WeChat told the user so itself)", found.refused
+    yield "of these, the rest of the answer was shown all the same", len(found.headless)
     yield "answered by the apology or the request for patience", found.excused
     yield "lost", len(found.lost)
     yield "torn (a part of the answer is missing)", len(found.torn)

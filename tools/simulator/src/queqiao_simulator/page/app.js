@@ -1,7 +1,7 @@
 // The page: who chats with whom, and redrawing when the simulator says that something changed.
 import { drawChat, drawFollow, drawPhoneTime, drawTitle, kindOf } from "./chat.js";
 import { control, onChange } from "./control.js";
-import { $, accountAvatar, avatar, button, el } from "./dom.js";
+import { $, accountAvatar, avatar, button, el, keep } from "./dom.js";
 import { drawCalls, drawFaults, drawFacts, questionOf } from "./inspector.js";
 import { drawMenu } from "./menubar.js";
 import { isChinese, switchLanguage, translate, word } from "./words.js";
@@ -15,9 +15,13 @@ const account = () => page.accounts[page.account];
 const userIndex = () => Math.max(0, page.users.findIndex((user) => user.name === page.user));
 const chatKey = (id, user) => `${id}/${user}`;
 
+function drawPeople(list, people) {
+  keep($(list), people.map((one, index) => [JSON.stringify([index, one]), () => personRow(...one)]));
+}
+
 function personRow(face, title, subtitle, current, unread, choose) {
   const row = button("", choose, `person${current ? " current" : ""}`);
-  row.append(face, el("span", "names", el("b", "", title), el("small", "", subtitle)));
+  row.append(face(), el("span", "names", el("b", "", title), el("small", "", subtitle)));
   if (unread) row.append(el("i", "unread"));
   if (current) row.setAttribute("aria-current", "true");
   return el("li", "", row);
@@ -32,11 +36,11 @@ function option(value, text, chosen) {
 
 function drawCast() {
   const users = page.users.slice(0, SHOWN_USERS);
-  $("accounts").replaceChildren(...page.accounts.map((one, index) =>
-    personRow(accountAvatar(index), one.name, kindOf(one), index === page.account, false, () => choose(index, page.user))));
-  $("users").replaceChildren(...users.map((user, index) =>
-    personRow(avatar(user.name, index), user.name, user.openid.slice(0, 12) + "…", user.name === page.user,
-      page.unread.has(chatKey(account().id, user.name)), () => choose(page.account, user.name))));
+  drawPeople("accounts", page.accounts.map((one, index) =>
+    [() => accountAvatar(index), one.name, kindOf(one), index === page.account, false, () => choose(index, page.user)]));
+  drawPeople("users", users.map((user, index) =>
+    [() => avatar(user.name, index), user.name, user.openid.slice(0, 12) + "…", user.name === page.user,
+      page.unread.has(chatKey(account().id, user.name)), () => choose(page.account, user.name)]));
   $("pick-account").replaceChildren(...page.accounts.map((one, index) => option(index, one.name, index === page.account)));
   $("pick-user").replaceChildren(...users.map((user) => option(user.name, user.name, user.name === page.user)));
 }

@@ -1,7 +1,7 @@
 // The phone: one chat, as its user sees it.
-import { $, accountAvatar, avatar, el } from "./dom.js";
+import { $, accountAvatar, avatar, el, keep } from "./dom.js";
 import { inside, marks } from "./messages.js";
-import { word } from "./words.js";
+import { isChinese, word } from "./words.js";
 
 const STAMP_AFTER = 300; // seconds of silence before WeChat shows the time again
 
@@ -36,16 +36,18 @@ export function drawChat(entries, faces, selected, pick, choose) {
   const rows = [];
   let last = -Infinity;
   for (const entry of entries) {
-    if (entry.at - last > STAMP_AFTER) rows.push(el("li", "stamp", clockTime(entry.at)));
+    if (entry.at - last > STAMP_AFTER) rows.push([`stamp ${entry.at}`, () => el("li", "stamp", clockTime(entry.at))]);
     last = entry.at;
-    const node = row(entry, faces, choose);
-    node.dataset.id = entry.id;
-    if (entry.id === selected) node.classList.add("selected");
-    node.addEventListener("click", () => pick(entry));
-    rows.push(node);
+    rows.push([JSON.stringify([isChinese(), faces, entry]), () => pickable(row(entry, faces, choose), entry, pick)]);
   }
-  list.replaceChildren(...rows);
+  for (const node of keep(list, rows)) node.classList.toggle("selected", node.dataset.id === String(selected));
   if (atEnd) list.scrollTop = list.scrollHeight;
+}
+
+function pickable(node, entry, pick) {
+  node.dataset.id = entry.id;
+  node.addEventListener("click", () => pick(entry));
+  return node;
 }
 
 let typingEnds = 0;

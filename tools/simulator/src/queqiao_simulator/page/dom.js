@@ -16,6 +16,20 @@ export function button(text, act, className = "quiet") {
   return node;
 }
 
+// Show `items`, each `[key, make]`, as the children of `list`. What has the key of before stays the node
+// that it was: a press and its release are a click only if they meet the same node.
+export function keep(list, items) {
+  const before = new Map([...list.children].map((node) => [node.dataset.key, node]));
+  const nodes = items.map(([key, make]) => before.get(key) ?? make());
+  nodes.forEach((node, place) => { node.dataset.key = items[place][0]; });
+  const staying = new Set(nodes);
+  for (const node of [...list.children]) if (!staying.has(node)) node.remove();
+  nodes.forEach((node, place) => {
+    if (list.children[place] !== node) list.insertBefore(node, list.children[place] ?? null);
+  });
+  return nodes;
+}
+
 const ANCHOR = /<a\s[^>]*?href=["']([^"']+)["'][^>]*>([^<]*)<\/a>|(https?:\/\/[^\s<>"'，。；！？）】]+)/gi;
 
 // What WeChat shows of a text: plain, but for links. Only http and https become links.
