@@ -9,8 +9,10 @@ import argparse
 import asyncio
 import hashlib
 import itertools
+import os
 import sys
 import time
+from pathlib import Path
 
 import msgspec
 import uvloop
@@ -32,7 +34,8 @@ class Seen(Struct):
     """What the load saw: latencies in seconds, sorted.
 
     `firsts` and `lasts` are, of users whose replies came by API or in answer to the callback, the
-    seconds until the first and until the last of them.
+    seconds until the first and until the last of them. `cpu` are the seconds that the load itself
+    was at work, `idle` those in which a core had nothing to do.
     """
 
     sent: int
@@ -42,6 +45,14 @@ class Seen(Struct):
     latencies: list[float]
     firsts: list[float] = []
     lasts: list[float] = []
+    cpu: float = 0.0
+    idle: float = 0.0
+
+
+def idle_seconds() -> float:
+    """Return the time that the cores have had nothing to do, waiting for the disk among it."""
+    idle, waiting = Path("/proc/stat").read_text().split(maxsplit=6)[4:6]
+    return (int(idle) + int(waiting)) / os.sysconf("SC_CLK_TCK")
 
 
 def openid(user: int) -> str:
@@ -70,7 +81,10 @@ def request(account: str, user: int, msgid: int, text: str = TEXT) -> bytes:
 class Line:
     """One keep-alive connection."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self, port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self.port = port
         self._reader, self._writer = reader, writer
         self.is_last = False  # the answer said that there will be no other
 
@@ -90,7 +104,7 @@ class Line:
 
 async def dial(port: int) -> Line:
     """Connect to ingress."""
-    return Line(*await asyncio.open_connection("127.0.0.1", port))
+    return Line(port, *await asyncio.open_connection("127.0.0.1", port))
 
 
 class Load:
@@ -112,6 +126,7 @@ class Load:
         self.sent += 1
         payload = request(self._account, user, self._msgid, self._text)
         began = self.asked[openid(user)] = time.perf_counter()
+        line = None
         for _ in range(DELIVERIES):
             try:
                 line = self._idle.pop() if self._idle else await self._dial()
@@ -119,6 +134,7 @@ class Load:
                 break
             except (OSError, asyncio.IncompleteReadError):
                 self.broken += 1
+                self._hang_up(line)
         else:
             self.failed += 1
             return
@@ -144,6 +160,11 @@ class Load:
             for user, times in self.heard.items()
         ]
         return sorted(first for first, _ in waits), sorted(last for _, last in waits)
+
+    def _hang_up(self, broken: Line | None) -> None:
+        """Forget the other connections to where one has ended: they have as well."""
+        if broken is not None:
+            self._idle = [one for one in self._idle if one.port != broken.port]
 
     async def _dial(self) -> Line:
         self._dialled += 1
@@ -197,10 +218,12 @@ async def main() -> None:
     load = Load(given.account, [int(port) for port in given.ports.split(",")], given.text)
     if given.sink:
         await serve(given.sink, load.hear)
+    cpu, idle = time.process_time(), idle_seconds()
     if given.rate:
         elapsed = await load.opened(given.rate, given.seconds, users=given.users)
     else:
         elapsed = await load.closed(given.users, given.seconds)
+    cpu, idle = time.process_time() - cpu, idle_seconds() - idle
     await asyncio.sleep(given.linger)
     firsts, lasts = load.waits()
     seen = Seen(
@@ -211,6 +234,8 @@ async def main() -> None:
         latencies=sorted(load.latencies),
         firsts=firsts,
         lasts=lasts,
+        cpu=cpu,
+        idle=idle,
     )
     sys.stdout.buffer.write(msgspec.json.encode(seen))
 

@@ -22,7 +22,7 @@ from queqiao_common.settings import Nats
 
 HOPS = 5
 STREAM = "RELAY"
-WIDTH = 64
+WIDTH = 256
 
 decode = msgspec.json.Decoder(InboundMessage).decode
 encode = msgspec.json.Encoder().encode
@@ -77,7 +77,7 @@ async def relay(url: str, hop: int) -> None:
 
 
 def _puller(bus: Bus, hop: int, call: object) -> Puller:
-    async def start(raw: Raw) -> None:
+    def start(raw: Raw) -> None:
         task = asyncio.create_task(call(raw))  # type: ignore[operator]  # an async function
         tasks.add(task)
         task.add_done_callback(tasks.discard)
