@@ -21,6 +21,7 @@ class Broker:
     """Answers repeats from a list; a test may wait until they are used up."""
 
     def __init__(self, *answers):
+        self.loop = asyncio.get_running_loop()
         self.stalled = 0
         self.answers = list(answers)
         self.tasks = []

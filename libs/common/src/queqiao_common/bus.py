@@ -46,6 +46,7 @@ class Bus:
 
     def __init__(self, client: Wire) -> None:
         self._client = client
+        self.loop = client.loop
         self.reconnects = 0
         self.closing = False
         self._on_reconnect: list[Callable[[], None]] = []
@@ -105,7 +106,7 @@ class Bus:
             BrokerUnavailable: no answer within `timeout` seconds, or nobody listens.
         """
         answer: asyncio.Future[Raw | BrokerUnavailable]
-        answer = asyncio.get_running_loop().create_future()
+        answer = self.loop.create_future()
         await self._ask(subject, body, headers, timeout, partial(_set, answer))
         found = await answer
         if isinstance(found, BrokerUnavailable):
@@ -121,7 +122,7 @@ class Bus:
         """
         self._asked += 1
         token = str(self._asked)
-        timer = asyncio.get_running_loop().call_later(timeout, self._expire, token)
+        timer = self.loop.call_later(timeout, self._expire, token)
         self._answers[token] = _Asked(subject, hear, timer)
         try:
             if self._held:
@@ -222,7 +223,7 @@ class Bus:
 
     def busy_with(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Keep a task of ours until it is done."""
-        task = asyncio.get_running_loop().create_task(work)
+        task = self.loop.create_task(work)
         self._chores.add(task)
         task.add_done_callback(self._chores.discard)
         return task
@@ -283,8 +284,7 @@ class Bus:
         Nobody waits for them, and each on its own would wake this process's kernel and the broker.
         """
         if not self._held:
-            loop = asyncio.get_running_loop()
-            loop.call_later(SOON, lambda: self._held and self.busy_with(self._let_go()))
+            self.loop.call_later(SOON, lambda: self._held and self.busy_with(self._let_go()))
         self._held.append((subject, body))
 
     async def _let_go(self) -> None:

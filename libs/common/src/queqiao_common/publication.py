@@ -20,6 +20,7 @@ WAITING = 5.0
 class Requests(Protocol):
     """What a publication needs of the bus; `stalled` counts those that have waited for long."""
 
+    loop: asyncio.AbstractEventLoop
     stalled: int
 
     async def request(
@@ -118,7 +119,7 @@ class Publication:
             StreamFull, WrongRevision, BrokerUnavailable, Refused: see `Bus.publish`.
         """
         if self._result is None:
-            self._waiter = asyncio.get_running_loop().create_future()
+            self._waiter = self._bus.loop.create_future()
             try:
                 await self._waiter
             except asyncio.CancelledError:

@@ -75,10 +75,15 @@ def publication(
 
 
 class Wire(Client):
-    """The library's client, whose `publish` and `listen` are short."""
+    """The library's client, whose `publish` and `listen` are short.
+
+    It is made and used in one `loop`, which is kept: Python 3.11 asks the kernel whenever it is
+    asked for the running one.
+    """
 
     def __init__(self) -> None:
         super().__init__()
+        self.loop = asyncio.get_running_loop()
         self._ps = _Reader(self)
         self._hearers: dict[int, Hearer] = {}
         self._outgoing: list[bytes] = []
@@ -143,7 +148,7 @@ class Wire(Client):
 
     def _put(self, command: bytes) -> None:
         if not self._outgoing:
-            asyncio.get_running_loop().call_soon(self._let_out)
+            self.loop.call_soon(self._let_out)
         self._outgoing.append(command)
         self._outgoing_size += len(command)
         if self._outgoing_size >= CHOKED:
@@ -162,7 +167,7 @@ class Wire(Client):
         self._pending_data_size += size
         queue = self._flush_queue
         if queue is not None and queue.empty() and self.is_connected and not self._is_lost():
-            queue.put_nowait(asyncio.get_running_loop().create_future())
+            queue.put_nowait(self.loop.create_future())
 
     def _is_lost(self) -> bool:
         """Whether the connection has gone, and the reader has yet to take note of it."""

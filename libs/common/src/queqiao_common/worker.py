@@ -183,7 +183,7 @@ class Worker(Generic[E]):
             self._bus.tell_soon(raw.reply, b"-NAK")
             self.puller.done()
             return
-        task = asyncio.create_task(self._handle(raw))
+        task = self._bus.loop.create_task(self._handle(raw))
         self._active[task] = (raw, time.monotonic())
         self._busy.inc()
         task.add_done_callback(self._finished)
