@@ -18,9 +18,9 @@ class Chain:
     sequences: tuple[int, ...]
     verdicts: tuple[Arrival, ...] = ()
 
-    def covers(self, gap: "Gap") -> bool:
-        """Whether nothing in the gap is unknown to this chain."""
-        return self.after <= gap.after and gap.upto <= self.upto
+    def covers(self, after: int, upto: int) -> bool:
+        """Whether it knows all that lies between two sequences."""
+        return self.after <= after and upto <= self.upto
 
 
 class Gap(Exception):  # noqa: N818 - an answer, not an accident

@@ -80,9 +80,8 @@ def absorb(
     if screened.sequence <= talk.cursor:
         return Step(None, outbox(talk, rules))
     latest = max(screened.sequence, *(one.screened.sequence for one in talk.early), 0)
-    gap = Gap(talk.cursor, latest)
-    if chain is None or not chain.covers(gap):
-        raise gap
+    if chain is None or not chain.covers(talk.cursor, latest):
+        raise Gap(talk.cursor, latest)
     before, is_late = talk, _is_late(talk, rules)
     if is_late:
         talk = given_up(talk, rules)
@@ -237,9 +236,9 @@ def expire(
     if talk is None:
         return Step(None)
     if _is_stuck(talk, rules):
-        gap = Gap(talk.cursor, talk.early[-1].screened.sequence)
-        if chain is None or not chain.covers(gap):
-            raise gap
+        latest = talk.early[-1].screened.sequence
+        if chain is None or not chain.covers(talk.cursor, latest):
+            raise Gap(talk.cursor, latest)
         after = _taken(talk, chain, rules=rules)
         if after.cursor > talk.cursor:
             return _with_outbox(_advanced(talk, after, rules), rules)

@@ -206,9 +206,8 @@ class Context:
             return await self._change(
                 timeout, lambda talk, rules: conversation.expire(talk, timeout, rules, chain)
             )
-        except Gap as found:
-            gap = found
-        read = await self._inbound.given_up(account=timeout.account, conv=timeout.conv, gap=gap)
+        except Gap as gap:
+            read = await self._inbound.given_up(account=timeout.account, conv=timeout.conv, gap=gap)
         return await self._expired(timeout, read)
 
     # -- documents --------------------------------------------------------------------------
@@ -233,16 +232,9 @@ class Context:
     async def _decided(
         self, key: str, decide: Decide, rules: Rules, known: Remembered | None = None
     ) -> Outcome:
-        def change(talk: Conversation | None) -> tuple[Conversation | None, Outcome]:
-            told = rules
-            if known is not None:
-                forgotten = talk.forgotten if talk else 0
-                told = structs.replace(rules, facts=notes.texts_of(known, forgotten=forgotten))
-            step = decide(talk, told)
-            had_person = handover.expected_until_ms(talk, rules) is not None
-            return step.document, Outcome(step, step.document or talk, had_person)
-
-        return await self._conversations.update(key, change)
+        return await self._conversations.update(
+            key, lambda talk: _changed(talk, decide, rules, known)
+        )
 
     async def _show(self, talk: Conversation, rules: Rules) -> None:
         """Bring the page of a long answer up to date before anything can link to it."""
@@ -291,6 +283,19 @@ class Context:
             page_id=self._new_page_id() if self._config.pages.base_url else "",
             shed=self._shed(),
         )
+
+
+def _changed(
+    talk: Conversation | None, decide: Decide, rules: Rules, known: Remembered | None
+) -> tuple[Conversation | None, Outcome]:
+    """Decide, and return the new document (None: as it was) and all that follows from it."""
+    told = rules
+    if known is not None:
+        forgotten = talk.forgotten if talk else 0
+        told = structs.replace(rules, facts=notes.texts_of(known, forgotten=forgotten))
+    step = decide(talk, told)
+    had_person = handover.expected_until_ms(talk, rules) is not None
+    return step.document, Outcome(step, step.document or talk, had_person)
 
 
 def newer_of(known: WithPerson | None, told: WithPerson) -> WithPerson | None:

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import aclosing
 from typing import Any
 
 import aiohttp
@@ -77,9 +76,7 @@ class OpenAi:
         body = body_of(self._options, question)
         reader = AnswerReader()
         with translated():
-            async with aclosing(
-                await self._http.send(self._request(body), stream=True)
-            ) as response:
+            async with opened(self._http, self._request(body)) as response:
                 check(response)
                 answer = response.aiter_bytes()
                 async for more in answer:
@@ -95,6 +92,18 @@ class OpenAi:
         return httpx.Request(
             like.method, like.url, headers=like.headers, content=body, extensions=like.extensions
         )
+
+
+@contextlib.asynccontextmanager
+async def opened(http: httpx.AsyncClient, request: httpx.Request) -> AsyncIterator[httpx.Response]:
+    """Send a request, and close its response in the end."""
+    response = await http.send(request, stream=True)
+    try:
+        yield response
+    finally:
+        await response.aclose()
+        # It and its stream hold each other: fifty objects that only the cycle collector would free.
+        response.stream = httpx.ByteStream(b"")
 
 
 @contextlib.contextmanager
