@@ -1,6 +1,7 @@
 """The handlers around the state machine: lost streams, lost documents, lost timers."""
 
 import asyncio
+import itertools
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -25,6 +26,7 @@ from queqiao_common.testing import (
     delivered,
     eventually,
     inbound,
+    left_in_cycles,
     published,
     received,
     screened,
@@ -148,6 +150,14 @@ async def test_a_replica_that_does_not_know_of_the_new_stream_asks_before_it_res
     setting.stream.epochs[False] = "e1"
     assert asked(await setting.say(before, 5, "下一句")) == ["下一句"]
     assert (await setting.documents.get(KEY)).value.cursor == 5
+
+
+async def test_a_message_leaves_nothing_to_the_cycle_collector():
+    """Its gap is an exception, and one that a frame still names is freed by the collector alone."""
+    setting, sequences = Setting(), itertools.count(1)
+    context = setting.replica()
+
+    assert await left_in_cycles(lambda: setting.say(context, next(sequences))) < 5
 
 
 async def test_after_its_document_was_lost_a_conversation_goes_on():

@@ -4,6 +4,7 @@ import httpx
 import msgspec
 import pytest
 from queqiao_common.settings import Model, Secret
+from queqiao_common.testing import left_in_cycles
 from queqiao_llm.completion import Message, ModelFailed, Question, Reason
 from queqiao_llm.providers.http_status import retry_after
 from queqiao_llm.providers.openai import OpenAi, open_http
@@ -196,6 +197,14 @@ async def test_a_connection_is_used_again(fake):
 
     kept = http._transport.client.connector._conns.values()
     assert sum(len(connections) for connections in kept) == 1
+
+
+async def test_an_answer_leaves_nothing_to_the_cycle_collector(fake):
+    provider, _, _ = fake
+
+    left = await left_in_cycles(lambda: ask(provider, question("[bytes=600]")))
+
+    assert left < 5
 
 
 async def test_a_cookie_is_left_to_the_connections(fake):

@@ -5,8 +5,9 @@ as the JetStream bucket (`libs/common/tests/test_documents.py`).
 """
 
 import asyncio
+import gc
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Generic, TypeVar
 
 from msgspec import Struct, structs
@@ -211,6 +212,22 @@ async def eventually(check: Callable[[], Any], *, within: float = 10.0, every: f
         if time.monotonic() > stop:
             raise AssertionError(f"not within {within} s; last: {value!r}")
         await asyncio.sleep(every)
+
+
+async def left_in_cycles(work: Callable[[], Awaitable[object]], *, times: int = 20) -> float:
+    """Return how many objects `work` leaves, each time, that only the cycle collector frees.
+
+    On the way of every message there must be none: they would be freed in pauses of a full sweep.
+    """
+    await work()  # what is made once
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(times):
+            await work()
+        return gc.collect() / times
+    finally:
+        gc.enable()
 
 
 class MemoryObjects:
