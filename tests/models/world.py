@@ -443,14 +443,22 @@ class Order:
     async def epoch(self, *, fresh: bool = False) -> str:
         return "one"
 
-    async def chain(self, *, account: str, conv: str, gap: Gap) -> Chain:
-        await self._broker.turnstile.passing(self._process, "read the order of messages")
-        known = {
-            one.sequence: one
+    def known(self, cursor: int, *, account: str, conv: str, upto: int) -> Chain | None:
+        """Heard of at once; `chain` tells it to those who look for it."""
+        between = [one for one in self._accepted(conv) if cursor < one <= upto]
+        return Chain(cursor, upto, (upto,)) if between == [upto] else None
+
+    def _accepted(self, conv: str) -> list[int]:
+        return [
+            one.sequence
             for one in self._broker.stored
             if isinstance(one.event, InboundMessage) and one.event.conv == conv
-        }
-        sequences = tuple(one for one in sorted(known) if gap.after < one <= gap.upto)
+        ]
+
+    async def chain(self, *, account: str, conv: str, gap: Gap) -> Chain:
+        await self._broker.turnstile.passing(self._process, "read the order of messages")
+        accepted = sorted(self._accepted(conv))
+        sequences = tuple(one for one in accepted if gap.after < one <= gap.upto)
         verdicts = tuple(
             Arrival(screened=one.event)
             for one in self._broker.stored

@@ -17,6 +17,7 @@ from queqiao_common.events import (
     TurnTimeout,
     Verdict,
 )
+from queqiao_common.follow import Follower
 from queqiao_common.settings import Account, Config, ContextSettings, Nats, Notes, Pages, Secret
 from queqiao_common.testing import (
     ACCOUNT,
@@ -32,12 +33,13 @@ from queqiao_common.testing import (
     screened,
     screened_segment,
 )
-from queqiao_common.topology import CHAT, MODERATION_INBOUND
+from queqiao_common.topology import CHAT, INBOUND, MODERATION_INBOUND
 from queqiao_common.worker import Worker
 from queqiao_context import store
 from queqiao_context.chain import Chain, Gap
 from queqiao_context.conversation import VERDICT_MS
 from queqiao_context.document import Arrival
+from queqiao_context.hearing import Heard
 from queqiao_context.overload import Shed
 from queqiao_context.service import Context, Documented
 from queqiao_context.store import InboundStream
@@ -50,7 +52,7 @@ TIMEOUT_MS = int(ContextSettings().turn_timeout * 1000)
 
 @dataclass
 class FakeStream:
-    """One conversation's inbound messages; `known` is the epoch that is not asked for again."""
+    """One conversation's inbound messages; epochs by whether they are asked for anew."""
 
     epochs: dict[bool, str] = field(default_factory=lambda: {False: "e1", True: "e1"})
     stored: dict[int, Arrival | None] = field(default_factory=dict)
@@ -60,6 +62,9 @@ class FakeStream:
         if fresh:
             self.epochs[False] = self.epochs[True]
         return self.epochs[fresh]
+
+    def known(self, cursor: int, *, account: str, conv: str, upto: int) -> Chain | None:
+        return None
 
     async def chain(self, *, account: str, conv: str, gap: Gap) -> Chain:
         sequences = tuple(one for one in sorted(self.stored) if gap.after < one <= gap.upto)
@@ -111,6 +116,10 @@ class Setting:
         said = screened(inbound(text, msgid=f"m_{sequence}_{text}"), sequence=sequence)
         self.stream.stored.setdefault(sequence, None)
         return await published(context.absorb(received(said)))
+
+
+def nothing_heard() -> Heard:
+    return Heard(lambda: 0)
 
 
 def asked(events: list[Event]) -> list[str]:
@@ -277,7 +286,9 @@ async def store_messages(bus, *texts):
 async def test_the_chain_holds_the_messages_in_order_and_what_was_said_of_them(bus):
     last = await store_messages(bus, "一", "二", "三")
 
-    chain = await InboundStream(bus).chain(account=ACCOUNT, conv=CONV, gap=Gap(0, last))
+    chain = await InboundStream(bus, nothing_heard()).chain(
+        account=ACCOUNT, conv=CONV, gap=Gap(0, last)
+    )
 
     assert chain.sequences == (1, 3, 5)
     assert [one.screened.text for one in chain.verdicts] == ["一", "二", "三"]
@@ -289,7 +300,9 @@ async def test_a_conversation_without_a_cursor_does_not_look_back_for_ever(bus, 
     monkeypatch.setattr(store, "LOOKBACK_MS", 0)
     last = await store_messages(bus, "一", "二", "三")
 
-    chain = await InboundStream(bus).chain(account=ACCOUNT, conv=CONV, gap=Gap(0, last))
+    chain = await InboundStream(bus, nothing_heard()).chain(
+        account=ACCOUNT, conv=CONV, gap=Gap(0, last)
+    )
 
     assert chain.sequences == (last,)
 
@@ -300,7 +313,7 @@ async def test_only_what_moderation_is_done_with_is_given_up_for_it(bus):
     second = inbound("二", msgid="m_2")
     ack = await bus.publish_event(second)
     await bus.publish_event(screened(second, sequence=ack.seq))
-    stream, gap = InboundStream(bus), Gap(0, ack.seq)
+    stream, gap = InboundStream(bus, nothing_heard()), Gap(0, ack.seq)
 
     before = await stream.given_up(account=ACCOUNT, conv=CONV, gap=gap)
     assert [one.screened.text for one in before.verdicts] == ["二"]
@@ -323,8 +336,32 @@ async def test_only_what_moderation_is_done_with_is_given_up_for_it(bus):
 
 
 @pytest.mark.broker
+async def test_what_is_heard_need_not_be_looked_for(bus):
+    heard = Heard(lambda: following.start_ms)
+    following = Follower(
+        bus, stream=CHAT.name, subject=INBOUND.filter, hear=heard.hear, since=120, bodies=False
+    )
+    task = asyncio.create_task(following.run())
+    stream = InboundStream(bus, heard)
+    where = {"account": ACCOUNT, "conv": CONV}
+
+    first = await store_messages(bus, "一")
+    known = await eventually(lambda: stream.known(0, **where, upto=first))
+    assert known == await stream.chain(**where, gap=Gap(0, first))
+
+    second = await store_messages(bus, "一", "二", "三")  # the first is a repeat
+    assert await eventually(lambda: stream.known(second - 2, **where, upto=second))
+    assert stream.known(first, **where, upto=second) is None
+
+    bus.missing()
+    assert stream.known(second - 2, **where, upto=second) is None
+    following.stop()
+    await task
+
+
+@pytest.mark.broker
 async def test_the_epoch_is_read_again_after_the_stream_was_lost(bus):
-    stream = InboundStream(bus)
+    stream = InboundStream(bus, nothing_heard())
     before = await stream.epoch()
     await bus.api(f"STREAM.DELETE.{CHAT.name}")
     await provision.apply(bus)

@@ -28,18 +28,35 @@ class _Created(Struct):
 
 
 class Follower:
-    """Calls `hear` for each message stored on `subject` from `since` seconds ago on."""
+    """Calls `hear` for each message stored on `subject` from `since` seconds ago on.
+
+    Without `bodies` it is told of each message, and not what it says.
+    """
 
     def __init__(
-        self, bus: Bus, *, stream: str, subject: str, hear: Callable[[Raw], None], since: float
+        self,
+        bus: Bus,
+        *,
+        stream: str,
+        subject: str,
+        hear: Callable[[Raw], None],
+        since: float,
+        bodies: bool = True,
     ) -> None:
         self._bus = bus
         self._stream = stream
         self._subject = subject
         self._hear = hear
         self._since = since
+        self._bodies = bodies
+        self._start_ms = 0
         self._puller: Puller | None = None
         self._stopped = False
+
+    @property
+    def start_ms(self) -> int:
+        """Since when messages are delivered by the present consumer (Unix ms of the broker)."""
+        return self._start_ms
 
     async def run(self) -> None:
         """Follow until `stop()`, with a new consumer whenever the broker has lost ours."""
@@ -59,6 +76,7 @@ class Follower:
 
     async def _create(self, since: float) -> str:
         start = time.time() - since
+        self._start_ms = int(start * 1000)
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(start))
         answer = await self._bus.api(
             f"CONSUMER.CREATE.{self._stream}",
@@ -69,6 +87,7 @@ class Follower:
                     "deliver_policy": "by_start_time",
                     "opt_start_time": f"{stamp}.{int(start % 1 * 1e9):09d}Z",
                     "filter_subject": self._subject,
+                    "headers_only": not self._bodies,
                     "inactive_threshold": int(INACTIVE * 1e9),
                     "mem_storage": True,
                     "num_replicas": 1,

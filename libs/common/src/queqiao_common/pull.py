@@ -32,11 +32,16 @@ PENDING = "Nats-Pending-Messages"
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """What the broker says about one delivery; it is written in the reply subject."""
+    """What the broker says about one delivery; it is written in the reply subject.
+
+    `sequence` is its place in the stream, `count` its place among the deliveries of `consumer`.
+    """
 
     attempt: int
     sequence: int
     published_ms: int
+    consumer: str
+    count: int
 
 
 def parse_metadata(reply: str) -> Metadata:
@@ -48,8 +53,8 @@ def parse_metadata(reply: str) -> Metadata:
     tokens = reply.split(".")
     if len(tokens) < 9 or tokens[:2] != ["$JS", "ACK"]:
         raise ValueError(f"not an acknowledgement subject: {reply!r}")
-    delivered, sequence, _, nanos, _ = tokens[4:9] if len(tokens) == 9 else tokens[6:11]
-    return Metadata(int(delivered), int(sequence), int(nanos) // 1_000_000)
+    consumer, delivered, sequence, count, nanos = tokens[3:8] if len(tokens) == 9 else tokens[5:10]
+    return Metadata(int(delivered), int(sequence), int(nanos) // 1_000_000, consumer, int(count))
 
 
 class Puller:

@@ -122,13 +122,25 @@ class Runtime:
         """Have `call` called again and again while the service works; a failure is only logged."""
         self._chores.append((seconds, call))
 
-    def follow(self, subject: Subject[E], hear: Callable[[Raw], None], *, since: float) -> None:
+    def follow(
+        self,
+        subject: Subject[E],
+        hear: Callable[[Raw], None],
+        *,
+        since: float,
+        bodies: bool = True,
+    ) -> Follower:
         """Have `hear` called in this replica for every event of a subject, from `since` s ago."""
-        self._followers.append(
-            Follower(
-                self.bus, stream=subject.stream.name, subject=subject.filter, hear=hear, since=since
-            )
+        follower = Follower(
+            self.bus,
+            stream=subject.stream.name,
+            subject=subject.filter,
+            hear=hear,
+            since=since,
+            bodies=bodies,
         )
+        self._followers.append(follower)
+        return follower
 
     def follow_bucket(
         self, bucket: Bucket, hear: Callable[[Raw], None], *, since: float, keys: str = ">"

@@ -16,6 +16,7 @@ from queqiao_common.topology import (
     CONTEXT_SUMMARIES,
     CONTEXT_TIMEOUTS,
     CONVERSATIONS,
+    INBOUND,
     NOTES,
     PAGES,
     PEOPLE,
@@ -25,6 +26,7 @@ from queqiao_common.worker import Buried, Handler, Yields
 
 from queqiao_context import burials
 from queqiao_context.document import Conversation, read
+from queqiao_context.hearing import LOOKBACK_MS, Heard
 from queqiao_context.notes import Remembered
 from queqiao_context.overload import Overload
 from queqiao_context.postponing import patient
@@ -53,10 +55,12 @@ async def main(runtime: Runtime) -> None:
             bus, PEOPLE, WithPerson, lives=lambda _: config.handover.timeout, patience=math.inf
         ),
     )
+    heard = Heard(lambda: following.start_ms)
+    following = runtime.follow(INBOUND, heard.hear, since=2 * LOOKBACK_MS / 1000, bodies=False)
     context = Context(
         config=config,
         documents=documents,
-        inbound=InboundStream(bus),
+        inbound=InboundStream(bus, heard),
         publish=bus.publish_event,
         now_ms=runtime.now_ms,
         new_page_id=new_page_id,

@@ -48,6 +48,9 @@ class Inbound(Protocol):
     async def epoch(self, *, fresh: bool = False) -> str:
         """Return which stream the sequences count in; `fresh` asks the broker."""
 
+    def known(self, cursor: int, *, account: str, conv: str, upto: int) -> Chain | None:
+        """Return what lies between the cursor and a message, where nobody need be asked."""
+
     async def chain(self, *, account: str, conv: str, gap: Gap) -> Chain:
         """Return the conversation's messages in a gap."""
 
@@ -186,13 +189,26 @@ class Context:
             return await self._change(
                 screened,
                 lambda talk, rules: conversation.absorb(
-                    talk, screened, chain, rules, traceparent=traceparent, sure=sure
+                    talk,
+                    screened,
+                    chain or self._known(talk, screened),
+                    rules,
+                    traceparent=traceparent,
+                    sure=sure,
                 ),
                 epoch=epoch,
             )
         except Gap as gap:
             read = await self._chain(screened, gap)
         return await self._absorb(screened, epoch, read, sure=sure)
+
+    def _known(self, talk: Conversation | None, screened: ScreenedMessage) -> Chain | None:
+        return self._inbound.known(
+            0 if talk is None else talk.cursor,
+            account=screened.account,
+            conv=screened.conv,
+            upto=screened.sequence,
+        )
 
     async def _chain(self, screened: ScreenedMessage, gap: Gap) -> Chain:
         chain = await self._inbound.chain(account=screened.account, conv=screened.conv, gap=gap)

@@ -23,13 +23,7 @@ from queqiao_common.topology import (
 
 from queqiao_context.chain import Chain, Gap
 from queqiao_context.document import Arrival
-
-LOOKBACK_MS = 60_000
-"""How far a conversation without a cursor looks for messages that came before its first.
-
-Two quick messages may arrive swapped, so some; but where the document was lost, or the stream
-restored, older ones have been answered long ago.
-"""
+from queqiao_context.hearing import LOOKBACK_MS, Heard
 
 
 class _StreamInfo(Struct):
@@ -48,8 +42,9 @@ class _ConsumerInfo(Struct):
 class InboundStream:
     """Walks the messages of one conversation along the stream."""
 
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: Bus, heard: Heard) -> None:
         self._bus = bus
+        self._heard = heard
         self._epoch = ""
         # The stream cannot be created anew without our consumer or our connection being lost.
         bus.when_reconnected(self._doubt)
@@ -57,6 +52,11 @@ class InboundStream:
 
     def _doubt(self) -> None:
         self._epoch = ""
+        self._heard.forget()
+
+    def known(self, cursor: int, *, account: str, conv: str, upto: int) -> Chain | None:
+        """Return what lies between the cursor and a message, where nobody need be asked."""
+        return self._heard.next_after(cursor, account=account, conv=conv, upto=upto)
 
     async def epoch(self, *, fresh: bool = False) -> str:
         """Return when the stream was created: sequences mean nothing in another one.
