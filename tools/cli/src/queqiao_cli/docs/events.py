@@ -8,6 +8,8 @@ from queqiao_common.topology import (
     BUCKETS,
     CONSUMERS,
     DEAD_LETTERS,
+    GIVEN,
+    INBOUND,
     OFFERS,
     STREAMS,
     SUBJECT_OF,
@@ -21,7 +23,12 @@ from queqiao_common.topology import (
 from queqiao_cli.docs.shapes import doc, nested, shapes, table
 
 MIB = 1024 * 1024
-BROADCAST: dict[Subject[Any], str] = {OFFERS: "every ingress replica", DEAD_LETTERS: "operators"}
+BROADCAST: dict[Subject[Any], str] = {
+    INBOUND: "every context replica (that it is there)",
+    OFFERS: "every ingress replica",
+    GIVEN: "every egress replica",
+    DEAD_LETTERS: "operators",
+}
 """Who reads without a durable consumer."""
 
 
