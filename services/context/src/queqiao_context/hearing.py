@@ -4,7 +4,7 @@ Every replica hears of each message as it is stored, in the stream's order, and 
 verdict comes. Without that, the stream is asked about every message what lies before it.
 """
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable
 
 from queqiao_common.answers import Raw
@@ -18,7 +18,7 @@ LOOKBACK_MS = 60_000
 Two quick messages may arrive swapped, so some; but where the document was lost, or the stream
 restored, older ones have been answered long ago.
 """
-REMEMBERED = 20_000
+REMEMBERED = 10_000
 """Conversations whose last messages are known; of the others the stream is asked."""
 EACH = 8
 """Messages known of each: more than a person writes while one is being screened."""
@@ -35,7 +35,7 @@ class Heard:
     ) -> None:
         self._start_ms = start_ms
         self._remember, self._each = remember, each
-        self._talks: OrderedDict[str, deque[tuple[int, int]]] = OrderedDict()
+        self._talks: OrderedDict[str, tuple[tuple[int, int], ...]] = OrderedDict()
         self.forget()
 
     def forget(self) -> None:
@@ -53,9 +53,8 @@ class Heard:
             self._floor_ms = self._start_ms() if place.count == 1 else place.published_ms
         self._consumer, self._count = place.consumer, place.count
         talk = raw.subject.split(".", 2)[2]  # chat.inbound.<account>.<conv>
-        self._talks.setdefault(talk, deque(maxlen=self._each)).append(
-            (place.sequence, place.published_ms)
-        )
+        known = (*self._talks.get(talk, ()), (place.sequence, place.published_ms))
+        self._talks[talk] = known[-self._each :]
         self._talks.move_to_end(talk)
         if len(self._talks) > self._remember:
             _, dropped = self._talks.popitem(last=False)
