@@ -1,8 +1,9 @@
 """Measure: `python -m bench [what ...] [--seconds 10] [--soak MINUTES] [--write FILE]`.
 
-Without a name: overhead, scaling, streaming and restart (some four minutes). `memory`, `crowd` and
-`persistence` take minutes of their own, and so does `--soak`. Every measurement has a broker of its
-own with `sync_interval: always`; fakes and load share the machine with what they measure.
+Without a name: overhead, scaling, streaming and restart (some four minutes). `steps` is a matter of
+seconds; `memory`, `crowd` and `persistence` take minutes of their own, and so does `--soak`. Every
+measurement has a broker of its own with `sync_interval: always`; fakes and load share the machine
+with what they measure.
 """
 
 import argparse
@@ -13,13 +14,14 @@ from pathlib import Path
 
 import uvloop
 
-from bench import crowd, memory, overhead, persistence, restart, scaling, streaming
+from bench import crowd, memory, overhead, persistence, restart, scaling, steps, streaming
 from bench.machine import description
 
 Measure = Callable[[float], Awaitable[str]]
 
 MEASURES: dict[str, tuple[str, Measure]] = {
     "overhead": ("Overhead, and the limit beside it", overhead.measure),
+    "steps": ("Where one message spends its time", steps.measure),
     "scaling": ("Throughput by replicas of llm, with a model of 2 s", scaling.measure),
     "streaming": ("First and last words of a long answer", streaming.measure),
     "restart": ("A rolling restart under load", restart.measure),
