@@ -15,6 +15,7 @@ from queqiao_common.events import EVENT_TYPES, DeadLetter, InboundMessage, PullW
 from queqiao_common.testing import eventually
 from queqiao_common.topology import CHAT, CONSUMERS, CONVERSATIONS, SCREENED, SERVICES, SUBJECT_OF
 from queqiao_testbed.configuration import Options
+from queqiao_testbed.judging import accepted
 from queqiao_testbed.ledger import judge, mark
 from queqiao_testbed.system import running
 
@@ -114,7 +115,7 @@ async def answer_every_question_once(system):
         seen = {}
         for entry in [*await system.transcript("auto"), *await system.transcript("active")]:
             seen.setdefault(entry["user"], []).append(entry)
-        result = judge(asked, seen, apology="没能答上来")
+        result = judge(asked, seen, apology="没能答上来", accepted=await accepted(system))
         return None if result.lost else result
 
     result = await eventually(verdict, within=60.0, every=0.5)
