@@ -20,8 +20,12 @@ async def bus(talking_broker):
     await bus.close()
 
 
-async def last_stored(bus):
-    return msgspec.json.decode(await bus.api(f"STREAM.INFO.{CHAT.name}"))["state"]["last_seq"]
+async def happens(system, bus, account, user, event, **details):
+    """Wait until it is accepted: what is sent right after it travels by a connection of its own."""
+    info = msgspec.json.decode(await bus.api(f"STREAM.INFO.{CHAT.name}"))
+    last = info["state"]["last_seq"]
+    await system.happen(account, user, event, **details)
+    await eventually(lambda: bus.read_next(CHAT, INBOUND.filter, last))
 
 
 async def quota(system, account, user):
@@ -45,13 +49,10 @@ async def test_who_comes_back_while_the_model_is_slow_is_greeted_and_answered_in
 
     await talking.say(account, user, first)
     await eventually(lambda: prompts(talking, first), within=20)
-    for event, details in (("unsubscribe", {}), ("subscribe", {"event_key": "qrscene_class-1"})):
-        # Two follows within a second are one event to WeChat's own rule (protocol reference 4.1).
-        await talking.control("POST", "/clock", json={"advance": 2})
-        last = await last_stored(bus)
-        await talking.happen(account, user, event, **details)
-        # What is sent at once may be accepted first: each callback has a connection of its own.
-        await eventually(lambda last=last: bus.read_next(CHAT, INBOUND.filter, last))
+    await happens(talking, bus, account, user, "unsubscribe")
+    # Two follows within a second are one event to WeChat's own rule (protocol reference 4.1).
+    await talking.control("POST", "/clock", json={"advance": 2})
+    await happens(talking, bus, account, user, "subscribe", event_key="qrscene_class-1")
     await talking.say(account, user, second)
 
     _, answer, greeting, last = await replies(talking, account, user, 4)
