@@ -133,6 +133,35 @@ async def test_a_click_counts_though_something_arrives_between_press_and_release
     await page.wait_for_selector("#inspector", state="visible", timeout=5_000)
 
 
+async def test_a_click_counts_while_the_page_asks_for_news(browser, stage):
+    """As it does when its stream of changes opens, after the first drawing."""
+    await stage.say()
+    page = await opened(browser, stage, width=390, height=800)
+    drawn, asked, clicked = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def opens_late(route):
+        await drawn.wait()
+        await route.continue_()
+
+    async def answers_late(route):
+        asked.set()
+        await clicked.wait()
+        await route.continue_()
+
+    await page.route("**/control/stream", opens_late)
+    await page.reload()
+    await page.wait_for_selector(".row.mine")
+    await page.route("**/control/about", answers_late)
+    drawn.set()
+    await asyncio.wait_for(asked.wait(), 10)
+
+    await page.click(".row.mine .bubble")
+    clicked.set()
+
+    await page.wait_for_selector("#inspector", state="visible", timeout=5_000)
+    assert page.complaints == []
+
+
 async def test_the_page_speaks_english_too(browser, stage):
     page = await opened(browser, stage)
 

@@ -46,6 +46,7 @@ function drawCast() {
 }
 
 function drawConversation() {
+  if (!page.state) return; // another chat was chosen: it is drawn when it has come
   const { entries, user } = page.state;
   const faces = { user: user.name, userIndex: userIndex(), accountIndex: page.account };
   drawTitle(account(), user.typing_for);
@@ -103,10 +104,15 @@ async function choose(index, user) {
   page.state = null;
   page.selected = null;
   page.unread.delete(chatKey(account().id, user));
+  await reload();
+  $("chat").scrollTop = $("chat").scrollHeight;
+}
+
+// What is shown stays, and can be clicked, until what is new has come.
+async function reload() {
   await loadCast();
   drawActions();
   await loadConversation();
-  $("chat").scrollTop = $("chat").scrollHeight;
   await loadCalls();
 }
 
@@ -119,7 +125,7 @@ function soon(load) {
 
 function changed(notice) {
   if (notice.what === "reset" || notice.what === "open" || notice.lost) {
-    soon(() => choose(page.account, page.user).then(loadFaults));
+    soon(() => reload().then(loadFaults));
   } else if (notice.account === account().id && notice.user === page.user) {
     soon(() => loadConversation().then(loadFaults).then(loadCalls));
   } else if (notice.what === "entry") {
