@@ -49,14 +49,6 @@ CASES = (
         logs=(REPLIED | {"attempt": 1}, REPLIED | {"attempt": 2}),
     ),
     Case(fault="out_of_order", options={"seconds": 0.5}),
-    Case(
-        fault="burst",
-        options={"times": 2},
-        answers=((200, "reply"), (200, "reply"), (200, "success")),
-        logs=(REPLIED, REPLIED, REPLIED),
-        # While the first is being answered the others wait, and are answered together.
-        reads=(ANSWER, f"答：你好\n你好{LABEL}"),
-    ),
     Case(fault="slow_body", options={"seconds": 0.5}),
     Case(fault="split_body"),
     Case(fault="chunked_body"),
@@ -104,12 +96,45 @@ class Logs:
             found += [json.loads(line) for line in text.splitlines() if line.startswith("{")]
         return [line for line in found if line.get("account") == account]
 
+    async def eventually(self, account: str, *, count: int) -> list[dict[str, Any]]:
+        """The lines, once there are `count`."""
+
+        def enough():
+            lines = self.lines(account)
+            return lines if len(lines) >= count else None
+
+        return await eventually(enough)
+
 
 async def struck(system, case: Case, account: str, user: str) -> None:
     """Have a user write while the platform does one thing wrong."""
     rule = {"kind": case.fault, "account": account, "user": user, "count": 1} | case.options
     await system.control("PUT", "/faults", json=[rule])
     await system.say(account, user, "你好")
+
+
+async def answers(system, account: str, user: str, *, count: int) -> tuple[tuple[int, str], ...]:
+    """Status and outcome of each delivery, sorted, once there are `count` and none is under way."""
+
+    async def enough():
+        pushes = await system.control("GET", "/pushes", params={"account": account, "user": user})
+        found = [one for push in pushes for one in push["deliveries"] if one.get("status")]
+        done = all(push.get("result") for push in pushes)
+        return found if done and len(found) >= count else None
+
+    found = await eventually(enough, within=20.0)
+    return tuple(sorted((one["status"], one["outcome"]) for one in found))
+
+
+async def reads(system, account: str, user: str, *, count: int) -> tuple[str, ...]:
+    """What the user has read, once there are `count` texts."""
+
+    async def enough():
+        entries = await system.transcript(account, user)
+        texts = [one["text"] for one in entries if one["who"] != "user"]
+        return texts if len(texts) >= count else None
+
+    return tuple(await eventually(enough, within=20.0))
 
 
 def matches(line: dict[str, Any], expected: dict[str, Any]) -> bool:
@@ -129,29 +154,32 @@ async def test_whatever_goes_wrong_is_answered_logged_and_shown_as_it_should_be(
     logs = Logs(system)
     await struck(system, case, account, user)
 
-    async def deliveries():
-        pushes = await system.control("GET", "/pushes", params={"account": account, "user": user})
-        found = [one for push in pushes for one in push["deliveries"] if one.get("status")]
-        done = all(push.get("result") for push in pushes)
-        return found if done and len(found) >= len(case.answers) else None
-
-    async def reads():
-        entries = await system.transcript(account, user)
-        texts = [one["text"] for one in entries if one["who"] != "user"]
-        return texts if len(texts) >= len(case.reads) else None
-
-    def logged():
-        lines = logs.lines(account)
-        return lines if len(lines) >= len(case.logs) else None
-
-    found = await eventually(deliveries, within=20.0)
-    assert tuple(sorted((one["status"], one["outcome"]) for one in found)) == case.answers
-    assert tuple(await eventually(reads, within=20.0)) == case.reads
-    lines = await eventually(logged)
+    found = await answers(system, account, user, count=len(case.answers))
+    assert found == case.answers
+    assert await reads(system, account, user, count=len(case.reads)) == case.reads
+    lines = await logs.eventually(account, count=len(case.logs))
     for expected in case.logs:
         assert any(matches(line, expected) for line in lines), (expected, lines)
     assert len(lines) == len(case.logs)
     assert "你好" not in json.dumps(lines, ensure_ascii=False)
+
+
+@pytest.mark.parametrize("account", ["auto", "plain"])
+async def test_every_message_of_a_burst_is_answered_alone_or_with_its_neighbours(system, account):
+    """Which share an answer depends on when each was screened; that none is left out does not."""
+    logs, user = Logs(system), f"burst-{account}"
+    await struck(system, Case(fault="burst", options={"times": 2}), account, user)
+
+    found = await answers(system, account, user, count=3)
+    replies = found.count((200, "reply"))
+    texts = await reads(system, account, user, count=replies)
+
+    assert replies >= 1
+    assert found == ((200, "reply"),) * replies + ((200, "success"),) * (3 - replies)
+    assert len(texts) == replies
+    assert sum(text.count("你好") for text in texts) == 3
+    lines = await logs.eventually(account, count=3)
+    assert [matches(line, REPLIED) for line in lines] == [True] * 3
 
 
 async def test_a_body_that_never_comes_costs_its_sender_the_connection(system):
