@@ -130,7 +130,7 @@ async def test_a_click_counts_though_something_arrives_between_press_and_release
     await page.wait_for_selector(".row.mine >> nth=1")
     await page.mouse.up()
 
-    await page.wait_for_selector("#inspector", state="visible", timeout=5_000)
+    await page.wait_for_selector("#inspector", state="visible")
 
 
 async def test_a_click_counts_while_the_page_asks_for_news(browser, stage):
@@ -158,15 +158,39 @@ async def test_a_click_counts_while_the_page_asks_for_news(browser, stage):
     await page.click(".row.mine .bubble")
     clicked.set()
 
-    await page.wait_for_selector("#inspector", state="visible", timeout=5_000)
+    await page.wait_for_selector("#inspector", state="visible")
     assert page.complaints == []
+
+
+async def test_what_happens_at_the_same_moment_is_all_shown(browser, stage):
+    await stage.say()
+    page = await opened(browser, stage)
+    await page.wait_for_selector(".row.mine")
+
+    await asyncio.gather(stage.say("又一句"), stage.say("我也来", user="新来的"))
+
+    await page.wait_for_selector(".row.mine >> nth=1")
+    await page.wait_for_selector("#users >> text=新来的")
+
+
+async def test_what_could_not_be_sent_stays_to_be_sent_again(browser, stage):
+    await stage.say()
+    page = await opened(browser, stage)
+    await page.wait_for_selector(".row.mine")
+    await page.route("**/control/messages", lambda route: route.abort())
+
+    await page.fill("#text", "很长的一段话")
+    await page.press("#text", "Enter")
+
+    await page.wait_for_selector("#notice:not([hidden])")
+    assert await page.input_value("#text") == "很长的一段话"
 
 
 async def test_the_page_speaks_english_too(browser, stage):
     page = await opened(browser, stage)
 
     await page.click("#language")
-    await asyncio.wait_for(page.wait_for_selector("#accounts >> text=can send later >> nth=0"), 5)
+    await page.wait_for_selector("#accounts >> text=can send later >> nth=0")
 
     assert await page.get_attribute("html", "lang") == "en"
 

@@ -1,7 +1,7 @@
 // The page: who chats with whom, and redrawing when the simulator says that something changed.
 import { drawChat, drawFollow, drawPhoneTime, drawTitle, kindOf } from "./chat.js";
 import { control, onChange } from "./control.js";
-import { $, accountAvatar, avatar, button, el, keep } from "./dom.js";
+import { $, accountAvatar, avatar, button, el, keep, redraw } from "./dom.js";
 import { drawCalls, drawFaults, drawFacts, questionOf } from "./inspector.js";
 import { drawMenu } from "./menubar.js";
 import { isChinese, switchLanguage, translate, word } from "./words.js";
@@ -13,6 +13,17 @@ const page = { notice: {}, accounts: [], users: [], account: 0, user: "", state:
 
 const account = () => page.accounts[page.account];
 const userIndex = () => Math.max(0, page.users.findIndex((user) => user.name === page.user));
+// For what is asked for again and again: whether an answer is newer than what is shown already.
+function inOrder() {
+  let asked = 0, shown = 0;
+  return () => {
+    const mine = (asked += 1);
+    return () => mine > shown && Boolean(shown = mine);
+  };
+}
+
+const conversations = inOrder();
+const casts = inOrder();
 const chatKey = (id, user) => `${id}/${user}`;
 
 function drawPeople(list, people) {
@@ -34,6 +45,10 @@ function option(value, text, chosen) {
   return node;
 }
 
+function drawOptions(list, options) {
+  redraw($(list), JSON.stringify(options), () => options.map((one) => option(...one)));
+}
+
 function drawCast() {
   const users = page.users.slice(0, SHOWN_USERS);
   drawPeople("accounts", page.accounts.map((one, index) =>
@@ -41,8 +56,9 @@ function drawCast() {
   drawPeople("users", users.map((user, index) =>
     [() => avatar(user.name, index), user.name, user.openid.slice(0, 12) + "…", user.name === page.user,
       page.unread.has(chatKey(account().id, user.name)), () => choose(page.account, user.name)]));
-  $("pick-account").replaceChildren(...page.accounts.map((one, index) => option(index, one.name, index === page.account)));
-  $("pick-user").replaceChildren(...users.map((user) => option(user.name, user.name, user.name === page.user)));
+  const accounts = page.accounts.map((one, index) => [index, one.name, index === page.account]);
+  drawOptions("pick-account", accounts);
+  drawOptions("pick-user", users.map((user) => [user.name, user.name, user.name === page.user]));
 }
 
 function drawConversation() {
@@ -62,9 +78,9 @@ function drawConversation() {
 }
 
 async function loadConversation() {
-  const [id, user] = [account().id, page.user];
+  const [id, user, isNews] = [account().id, page.user, conversations()];
   const state = await control.conversation(id, user);
-  if (id !== account().id || user !== page.user) return; // chosen otherwise meanwhile
+  if (id !== account().id || user !== page.user || !isNews()) return; // chosen otherwise meanwhile
   const question = questionOf(state.entries, state.entries.at(-1));
   const before = page.state?.entries.at(-1)?.id;
   if (state.entries.at(-1)?.id !== before) page.selected = question?.id ?? null;
@@ -78,9 +94,13 @@ function drawAgent(agent) {
 }
 
 async function loadCast() {
-  page.accounts = (await control.about()).accounts;
-  page.users = await control.users(account().id);
-  if (!page.users.some((user) => user.name === page.user)) page.user = page.users[0]?.name ?? "";
+  const [index, user, isNews] = [page.account, page.user, casts()];
+  const { accounts } = await control.about();
+  const users = await control.users(accounts[index].id);
+  if (index !== page.account || user !== page.user || !isNews()) return; // whoever chose loads anew
+  page.accounts = accounts;
+  page.users = users;
+  if (!users.some((one) => one.name === user)) page.user = users[0]?.name ?? "";
   drawCast();
 }
 
@@ -104,56 +124,79 @@ async function choose(index, user) {
   page.state = null;
   page.selected = null;
   page.unread.delete(chatKey(account().id, user));
-  await reload();
-  $("chat").scrollTop = $("chat").scrollHeight;
-}
-
-// What is shown stays, and can be clicked, until what is new has come.
-async function reload() {
   await loadCast();
   drawActions();
   await loadConversation();
+  $("chat").scrollTop = $("chat").scrollHeight;
   await loadCalls();
 }
 
+const wanted = new Set();
 let pending = 0;
 
-function soon(load) {
-  clearTimeout(pending);
-  pending = setTimeout(load, 40);
+// What changed within a moment is asked for once.
+function soon(...what) {
+  what.forEach((one) => wanted.add(one));
+  pending ||= setTimeout(refresh, 40);
+}
+
+// What is shown stays, and can be clicked, until what is new has come.
+async function refresh() {
+  const [cast, chat] = [wanted.has("cast"), wanted.has("chat")];
+  wanted.clear();
+  pending = 0;
+  if (cast) {
+    await loadCast();
+    drawActions();
+  }
+  if (chat) {
+    await loadConversation();
+    await loadFaults();
+    await loadCalls();
+  }
 }
 
 function changed(notice) {
   if (notice.what === "reset" || notice.what === "open" || notice.lost) {
-    soon(() => reload().then(loadFaults));
+    soon("cast", "chat");
   } else if (notice.account === account().id && notice.user === page.user) {
-    soon(() => loadConversation().then(loadFaults).then(loadCalls));
+    soon("chat");
   } else if (notice.what === "entry") {
     page.unread.add(chatKey(notice.account, notice.user));
     const known = notice.account !== account().id || page.users.some((user) => user.name === notice.user);
     if (known) drawCast();
-    else soon(loadCast);
+    else soon("cast");
   }
 }
 
-async function say(text, more) {
-  await control.say(account().id, page.user, text, more);
+async function say(text, more, user = page.user, id = account().id) {
+  await control.say(id, user, text, more);
   $("chat").scrollTop = $("chat").scrollHeight;
 }
 
 async function sayTwice() {
   const [first, second] = word("quick");
+  const [user, id] = [page.user, account().id];
   await say(first);
-  setTimeout(() => say(second), QUICK_PAUSE);
+  setTimeout(() => say(second, {}, user, id), QUICK_PAUSE);
 }
 
 async function sendTyped(event) {
   event?.preventDefault();
   const text = $("text").value.trim();
   if (!text) return;
-  $("text").value = "";
+  write("");
+  try {
+    await say(text);
+  } catch (error) {
+    if (!$("text").value) write(text); // it was not sent: nobody should have to type it again
+    throw error;
+  }
+}
+
+function write(text) {
+  $("text").value = text;
   fitComposer();
-  await say(text);
 }
 
 function fitComposer() {
@@ -222,7 +265,8 @@ function drawActions() {
     ["verify", verify],
     ["reset", control.reset],
   ];
-  $("action-buttons").replaceChildren(...actions.map(([name, act]) => button(word(name), act)));
+  redraw($("action-buttons"), JSON.stringify([isChinese(), account()]), () =>
+    actions.map(([name, act]) => button(word(name), act)));
 }
 
 function drawFaultForm() {

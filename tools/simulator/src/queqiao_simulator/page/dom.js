@@ -30,6 +30,14 @@ export function keep(list, items) {
   return nodes;
 }
 
+// Show what `make` returns in `node`, unless that is there already: else an open list would close, and a
+// button vanish between press and release. `key` says what is shown.
+export function redraw(node, key, make) {
+  if (node.dataset.drawn === key) return;
+  node.dataset.drawn = key;
+  node.replaceChildren(...make());
+}
+
 const ANCHOR = /<a\s[^>]*?href=["']([^"']+)["'][^>]*>([^<]*)<\/a>|(https?:\/\/[^\s<>"'，。；！？）】]+)/gi;
 
 // What WeChat shows of a text: plain, but for links. Only http and https become links.

@@ -1,6 +1,6 @@
 // The inspector: what WeChat and the bot did with the selected message.
 import { eventText } from "./chat.js";
-import { $, button, el } from "./dom.js";
+import { $, button, el, redraw } from "./dom.js";
 import { reasonText } from "./reasons.js";
 import { isChinese, word } from "./words.js";
 
@@ -138,35 +138,38 @@ function quotaCard(account, quota) {
 export function drawFacts(state, account, selected) {
   const entry = state.entries.find((one) => one.id === selected);
   const question = questionOf(state.entries, entry);
-  const facts = $("facts");
-  if (!question) {
-    facts.replaceChildren(el("p", "hint empty", word("empty")), quotaCard(account, state.user.quota));
-    return;
-  }
-  const push = state.pushes.find((one) => (one.msgid ? one.msgid === question.msgid : one.key === question.key));
-  const replies = repliesTo(state.entries, question);
+  const push = question && state.pushes.find((one) => (one.msgid ? one.msgid === question.msgid : one.key === question.key));
+  const replies = question ? repliesTo(state.entries, question) : [];
+  const shown = [isChinese(), account, state.user, question, push, replies];
+  redraw($("facts"), JSON.stringify(shown), () => (question
+    ? factsOf(question, push, replies, state.user, account)
+    : [el("p", "hint empty", word("empty")), quotaCard(account, state.user.quota)]));
+}
+
+function factsOf(question, push, replies, user, account) {
   const isEvent = question.kind === "event";
-  const head = el("div", "asked", isEvent ? el("b", "", eventText(question, state.user.name)) : el("q", "", question.text));
+  const head = el("div", "asked", isEvent ? el("b", "", eventText(question, user.name)) : el("q", "", question.text));
   if (question.msgid) head.append(el("small", "", `MsgId ${question.msgid}`));
-  facts.replaceChildren(
+  return [
     head,
     push ? deliveriesCard(push) : "",
     pathCard(question, replies, push),
     traceCard(question),
-    quotaCard(account, state.user.quota),
-  );
+    quotaCard(account, user.quota),
+  ];
 }
 
 export function drawFaults(faults, remove) {
   const count = $("fault-count");
   count.textContent = faults.length;
   count.hidden = !faults.length;
-  const rows = faults.map((fault, index) => {
+  const row = (fault, index) => {
     const name = el("span", "", word(`fault_kinds.${fault.kind}`));
     const fired = el("small", "", word("fired", fault.fired));
     return el("li", "", name, fired, button(word("remove"), () => remove(index)));
-  });
-  $("fault-list").replaceChildren(...(rows.length ? rows : [el("li", "hint", word("noFaults"))]));
+  };
+  redraw($("fault-list"), JSON.stringify([isChinese(), faults]), () =>
+    (faults.length ? faults.map(row) : [el("li", "hint", word("noFaults"))]));
 }
 
 export function drawCalls(calls) {

@@ -1,5 +1,5 @@
 // The account's own menu under the chat.
-import { $, button, el } from "./dom.js";
+import { $, button, el, redraw } from "./dom.js";
 
 function closeAll() {
   for (const list of document.querySelectorAll(".menu-sub")) list.hidden = true;
@@ -23,15 +23,10 @@ function group(one, tap) {
   return el("div", "menu-group", list, open);
 }
 
-let drawn = "";
-
 // Draw the menu, or nothing where the account has none; `tap(button)` names what was tapped.
 export function drawMenu(menu, tap) {
-  const wanted = JSON.stringify(menu);
-  if (wanted === drawn) return; // or an open submenu would close with every new message
-  drawn = wanted;
-  const bar = $("menu");
-  bar.hidden = !menu;
+  $("menu").hidden = !menu;
   const buttons = menu?.button ?? [];
-  bar.replaceChildren(...buttons.map((one) => (one.sub_button?.length ? group(one, tap) : leaf(one, tap))));
+  redraw($("menu"), JSON.stringify(buttons), () =>
+    buttons.map((one) => (one.sub_button?.length ? group(one, tap) : leaf(one, tap))));
 }
