@@ -8,7 +8,7 @@ from queqiao_common import bus as bus_module
 from queqiao_common import provision
 from queqiao_common.kv import JetStreamDocuments
 from queqiao_common.settings import Nats
-from queqiao_common.testing import NOW_MS, MemoryDocuments
+from queqiao_common.testing import NOW_MS, ForgetfulDocuments, MemoryDocuments
 from queqiao_common.topology import TOKENS
 from queqiao_egress.tokens import EARLY, LEASE, Held, Tokens
 from queqiao_wechat.client import AmbiguousError, ApiError, Token, UnreachableError
@@ -123,6 +123,12 @@ async def test_the_lease_of_a_dead_replica_ends(wechat, clock):
 
     assert await tokens(bucket, wechat, clock).get() == "token-0"
     assert clock.ms >= until_ms
+
+
+async def test_who_has_the_lease_but_was_not_told_fetches(wechat, clock):
+    """Else nobody would, for the length of the lease."""
+    assert await tokens(ForgetfulDocuments(), wechat, clock).get() == "token-0"
+    assert clock.ms == NOW_MS
 
 
 async def test_a_fetch_that_fails_gives_the_lease_back(wechat, clock):

@@ -16,6 +16,7 @@ from queqiao_common.kv import JetStreamDocuments
 from queqiao_common.settings import Nats
 from queqiao_common.testing import CONV, eventually
 from queqiao_common.topology import CHAT, CLAIMS, INBOUND, MISSED, PASSIVE
+from queqiao_ingress import service
 from queqiao_ingress.doors import open_doors
 
 from services.ingress.tests import wechat
@@ -45,6 +46,13 @@ class Message:
         with pytest.raises(httpx.ReadTimeout):
             await self.deliver(replica, timeout=PATIENCE)
         await eventually(lambda: waiting() == before)
+
+    async def deliver_until(self, replica, happened) -> None:
+        """Deliver, and hang up as soon as something has happened."""
+        task = asyncio.create_task(self.deliver(replica, timeout=60))
+        await eventually(happened)
+        task.cancel()
+        await asyncio.wait([task])
 
     def offer(self, text="答案", *, items=("d.1",), now=True) -> PassiveOffer:
         return PassiveOffer(
@@ -92,11 +100,12 @@ async def egress(broker):
 
 
 @pytest.fixture
-def replicas(broker, start_replica):
-    """Start replicas of an ingress that serves one account."""
+def replicas(broker, start_replica, monkeypatch):
+    """Start replicas of an ingress that serves one account; a slow broker is waited for."""
+    monkeypatch.setattr(service, "CLAIM_TIMEOUT", 4.0)
 
     async def start(count=1, **account) -> list[httpx.AsyncClient]:
-        settings = wechat.config(wechat.account(**account))
+        settings = wechat.config(wechat.account(**account), publish_timeout=4.0)
         return [
             await start_replica(lambda nats: structs.replace(settings, nats=nats), broker.url)
             for _ in range(count)
@@ -167,8 +176,10 @@ async def test_an_offer_waits_at_every_replica_for_the_next_delivery(replicas, e
 async def test_three_deliveries_are_counted_across_replicas(replicas, egress):
     first, second = await replicas(2, delivery="passive", passive_window=SHORT)
     message = Message()
-    await message.deliver_in_vain(first)
-    await message.deliver_in_vain(second)
+    await message.deliver_until(
+        first, lambda: egress.stored(CHAT, INBOUND, InboundMessage, message)
+    )
+    await message.deliver_until(second, lambda: egress.tries_of(message))
 
     third = await message.deliver(first)
     again = await message.deliver(second)

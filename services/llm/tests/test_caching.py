@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 from queqiao_common.settings import Persona
-from queqiao_common.testing import NOW_MS, TURN, eventually
+from queqiao_common.testing import NOW_MS, TURN, ForgetfulDocuments, eventually
 from queqiao_llm.answers import WARMING, Answer
 from queqiao_llm.menu import render
 
@@ -371,6 +371,22 @@ async def test_nobody_waits_longer_than_is_set(bucket):
 
     assert await replica.text("怎么申请退款") == "好。"
     assert bucket.documents[key("怎么申请退款")].value == lease
+
+
+class ForgetfulBucket(ForgetfulDocuments, Bucket):
+    """A bucket whose answers to updates are lost."""
+
+
+async def test_who_has_taken_over_a_lease_but_was_not_told_fetches_the_answer():
+    """Else it would wait for itself, until its own lease has ended."""
+    over = Answer(question="怎么申请退款", created_ms=0, expires_ms=wall() - 1, writer="dead")
+    bucket = ForgetfulBucket()
+    await bucket.create(key("怎么申请退款"), over)
+    replica = Replica(bucket, Writer("好。"))
+
+    async with asyncio.timeout(5):
+        assert await replica.text("怎么申请退款") == "好。"
+    assert len(replica.writer.asked) == 1
 
 
 async def test_a_lease_is_prolonged_while_its_holder_lives(bucket):

@@ -96,6 +96,9 @@ async def answers(bus) -> list[ReplySegment]:
 
 async def test_two_hundred_who_ask_the_same_cost_one_call(monkeypatch, broker, model, bus):
     """A campaign sends everybody the same question at once."""
+    monkeypatch.setattr(
+        "queqiao_llm.flights.PATIENCE", 20.0
+    )  # who is not told in time asks for themselves
     users = [f"c_{number}" for number in range(200)]
     async with replica(monkeypatch, broker, model), replica(monkeypatch, broker, model):
         await asyncio.gather(*(ask(bus, user) for user in users))
@@ -104,7 +107,7 @@ async def test_two_hundred_who_ask_the_same_cost_one_call(monkeypatch, broker, m
             last = await answers(bus)
             return last if len([one for one in last if one.final]) == len(users) else None
 
-        last = await eventually(all_answered, within=30, every=0.3)
+        last = await eventually(all_answered, within=60, every=0.3)
 
     assert await calls(model) == 1
     assert {one.conv for one in last} == set(users)
@@ -132,21 +135,22 @@ async def test_documents_live_as_long_as_they_say(bus):
 async def test_the_next_who_starts_knows_what_was_kept(monkeypatch, broker, model, bus):
     async with replica(monkeypatch, broker, model):
         await ask(bus, "c_first")
-        await eventually(lambda: answers(bus), within=10)
+        await eventually(lambda: answers(bus))
     async with replica(monkeypatch, broker, model):
         await ask(bus, "c_second")
 
         async def is_answered():
             return [one for one in await answers(bus) if one.conv == "c_second"]
 
-        [second] = await eventually(is_answered, within=10)
+        [second] = await eventually(is_answered)
 
     assert second.model == "cache"
     assert await calls(model) == 1
 
 
-async def test_replicas_that_ask_at_once_share_what_a_provider_allows(bus):
+async def test_replicas_that_ask_at_once_share_what_a_provider_allows(bus, monkeypatch):
     """Compare-and-swap decides, and nothing is granted twice however they race."""
+    monkeypatch.setattr("queqiao_llm.gates.PATIENCE", 30.0)  # who is not told in time goes on
     limits = Limits(requests=40)
     gates = [
         Gate(JetStreamDocuments(bus, LOADS, Load), "main.0", limits, replica=name, now_ms=now_ms)

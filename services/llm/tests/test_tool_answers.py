@@ -26,7 +26,7 @@ def configured(url):
     return Config(
         models=(Model(id="main", base_url=url, model="m", timeout=60.0),),
         tools=Tools(
-            servers=(ToolServer(id="fake", command=sys.executable, args=(FAKE,), timeout=2.0),)
+            servers=(ToolServer(id="fake", command=sys.executable, args=(FAKE,), timeout=6.0),)
         ),
         personas={"guide": Persona(tools=("fake",))},
         handover=Handover(by_model=True),

@@ -22,7 +22,7 @@ from queqiao_llm.tools.toolbox import open_toolbox
 from services.llm.tests.fakes.mcp_server import create
 
 FAKE = str(Path(__file__).parent / "fakes" / "mcp_server.py")
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 def server(**settings):

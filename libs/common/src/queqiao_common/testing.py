@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 from msgspec import Struct, structs
 
 from queqiao_common.answers import WrongRevision
+from queqiao_common.errors import TransientError
 from queqiao_common.events import (
     CompletionRequest,
     Delivery,
@@ -196,21 +197,37 @@ class MemoryDocuments(Generic[T]):
         return result
 
 
-async def eventually(check: Callable[[], Any], *, within: float = 10.0, every: float = 0.02) -> Any:
+class ForgetfulDocuments(MemoryDocuments[T]):
+    """A bucket whose answer to every write is lost: a change meets what it has just written."""
+
+    async def update(self, key: str, change: Callable[[T | None], tuple[T | None, R]]) -> R:
+        """Apply a change, and apply it again."""
+        await super().update(key, change)
+        return await super().update(key, change)
+
+
+async def eventually(check: Callable[[], Any], *, within: float = 30.0, every: float = 0.02) -> Any:
     """Wait until `check` (plain or async) returns something true, and return it.
+
+    A check that fails for a passing reason (`TransientError`: the broker was slow) is made again.
 
     Raises:
         AssertionError: it did not within `within` seconds; its last value is in the message.
     """
     stop = time.monotonic() + within
     while True:
-        value = check()
-        if asyncio.iscoroutine(value):
-            value = await value
+        try:
+            value = check()
+            if asyncio.iscoroutine(value):
+                value = await value
+        except TransientError as error:
+            last, value = error, None
+        else:
+            last = value
         if value:
             return value
         if time.monotonic() > stop:
-            raise AssertionError(f"not within {within} s; last: {value!r}")
+            raise AssertionError(f"not within {within} s; last: {last!r}")
         await asyncio.sleep(every)
 
 

@@ -56,11 +56,14 @@ def is_usable(held: Held | None, *, stale: str, now_ms: int, margin: float) -> b
 
 
 def leased(held: Held | None, *, fetcher: str, stale: str, now_ms: int) -> tuple[Held | None, bool]:
-    """Take the lease where a token is needed and nobody fetches one; say whether it is ours."""
+    """Take the lease where a token is needed and nobody else fetches one; say whether it is ours.
+
+    It may be ours already: the answer to our own write was lost.
+    """
     if is_usable(held, stale=stale, now_ms=now_ms, margin=EARLY):
         return None, False
     known = held or Held()
-    if known.lease_until_ms > now_ms:
+    if known.fetcher not in ("", fetcher) and known.lease_until_ms > now_ms:
         return None, False
     until_ms = now_ms + int(LEASE * 1000)
     return structs.replace(known, fetcher=fetcher, lease_until_ms=until_ms), True

@@ -122,7 +122,8 @@ class Flights:
             return lease
 
         def take_over(old: Answer | None) -> tuple[Answer | None, Answer]:
-            if old is None or old.is_over(self._now_ms()):
+            ours = old is not None and old.writer == lease.writer  # its answer was lost
+            if old is None or ours or old.is_over(self._now_ms()):
                 return lease, lease
             return None, old
 
