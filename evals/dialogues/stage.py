@@ -62,6 +62,8 @@ def settings_of(models: Models) -> dict[str, Any]:
     personas = {name: one | {"route": "default"} for name, one in table["personas"].items()}
     settings["personas"] = personas
     settings["moderation"] = {"messages_per_minute": 0}
+    if "knowledge" in settings:  # loaded after the start, beside all other starts
+        settings["knowledge"]["timeout"] = 30.0
     if "tools" in settings:
         settings["tools"]["servers"] = [_server(one) for one in settings["tools"]["servers"]]
     if models.models:

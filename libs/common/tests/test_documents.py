@@ -15,6 +15,7 @@ from queqiao_common.topology import CLAIMS
 
 class Counter(Struct, frozen=True):
     count: int = 0
+    names: tuple[str, ...] = ()
 
 
 def add(old):
@@ -81,12 +82,19 @@ async def test_nothing_is_lost_between_two_processes_that_write_at_once(shared_b
     await one.api(f"STREAM.PURGE.{CLAIMS.stream}")
     mine, theirs = (JetStreamDocuments(bus, CLAIMS, Counter) for bus in (one, two))
 
-    async def count(documents):
-        for _ in range(25):
-            await documents.update("main.race", add)
+    async def sign(documents, name):
+        def signed(old):
+            names = {*(old or Counter()).names, name}  # the same, were its answer lost
+            return Counter(names=tuple(sorted(names))), None
 
-    await asyncio.gather(count(mine), count(theirs))
+        await documents.update("main.race", signed)
 
-    assert (await theirs.get("main.race")).value == Counter(50)
+    async def sign_in(documents, who):
+        for number in range(25):
+            await sign(documents, f"{who}{number}")
+
+    await asyncio.gather(sign_in(mine, "a"), sign_in(theirs, "b"))
+
+    assert len((await theirs.get("main.race")).value.names) == 50
     await one.close()
     await two.close()

@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from queqiao_common import bus as bus_module
-from queqiao_common import provision
-from queqiao_common.answers import StreamFull
-from queqiao_common.errors import PermanentError, TransientError
+from queqiao_common import provision, pull
+from queqiao_common.errors import BrokerUnavailable, PermanentError, TransientError
 from queqiao_common.events import DeadLetter, InboundMessage, ScreenedMessage
 from queqiao_common.settings import Nats
 from queqiao_common.testing import eventually, inbound, screened
@@ -167,7 +166,7 @@ async def test_a_full_stream_is_waited_for_without_spending_attempts(broker):
         async with working(bus, screen, consumer=quick):
             await eventually(lambda: runs)
             for _ in range(3):  # a second each, beyond every `ack_wait`
-                with contextlib.suppress(StreamFull):
+                with contextlib.suppress(BrokerUnavailable):  # full, or merely slow
                     await bus.publish("chat.screened.probe", b"x" * 1000, deadline=1.0)
             await bus.api("STREAM.UPDATE.CHAT", config | {"max_bytes": 10**6})
             await eventually(lambda: read(bus, CHAT, "chat.screened.main.>"))
@@ -189,7 +188,7 @@ async def test_work_goes_on_after_the_broker_was_killed(broker):
         await eventually(lambda: handled == ["前"])
         await asyncio.to_thread(broker.restart)
         await bus.publish_event(inbound("后", msgid="m_2"))
-        await eventually(lambda: "后" in handled, within=15)
+        await eventually(lambda: "后" in handled)
 
 
 @pytest.mark.broker
@@ -235,8 +234,10 @@ def test_a_subject_carries_the_account_and_the_conversation():
 
 
 @pytest.mark.broker
-async def test_a_stop_costs_no_event_the_time_that_a_crash_does(broker):
+async def test_a_stop_costs_no_event_the_time_that_a_crash_does(broker, monkeypatch):
     """What is on its way to a worker that stops is given back, and not waited for."""
+    monkeypatch.setattr(pull, "QUIET", 1.0)  # a busy machine keeps the broker silent for longer
+    monkeypatch.setattr(pull, "LEAVE", 10.0)
     patient = dataclasses.replace(MODERATION_INBOUND, ack_wait=600.0)
     seen, count = set(), 1000
     begun = asyncio.Event()
@@ -249,8 +250,9 @@ async def test_a_stop_costs_no_event_the_time_that_a_crash_does(broker):
 
     async with connected(broker.url) as bus:
         await provision.apply_consumer(bus, patient)
-        for number in range(count):
-            await bus.send_event(inbound("长" * 2000, msgid=f"m_{number}"))
+        events = (inbound("长" * 2000, msgid=f"m_{number}") for number in range(count))
+        for sent in [await bus.send_event(event) for event in events]:
+            await sent.stored()
         for _ in range(4):
             begun.clear()
             async with working(bus, screen, consumer=patient, slots=200):

@@ -31,7 +31,7 @@ async def bus(own_broker: Broker) -> AsyncIterator[Bus]:
 def answered() -> Callable[..., Awaitable[str]]:
     """Wait until a user reads a text."""
 
-    async def wait(system: System, account: str, user: str, text: str, within: float = 30) -> str:
+    async def wait(system: System, account: str, user: str, text: str, within: float = 60) -> str:
         async def there() -> str | None:
             replies = await system.replies(account, user)
             return next((one for one in replies if text in one), None)

@@ -36,7 +36,7 @@ async def test_users_are_asked_for_patience_while_there_is_no_room_and_then_answ
             await system.say(account, "p2", "还是不行吗")
             return await anybody_waits(system, ("ingress",))
 
-        await eventually(is_seen, within=30, every=0.5)
+        await eventually(is_seen, within=60, every=0.5)
         await bus.api("STREAM.PURGE.CHAT", {"filter": "chat.inbound.filler.>"})
         await system.say(account, "p1", "现在呢")
         await answered(system, account, "p1", "现在呢")
@@ -75,8 +75,8 @@ async def test_services_wait_for_room_inside_and_lose_and_double_nothing(
             before = system.logs().count(WAITING)
             await fill(subject)
             await system.say("active", user, question)
-            await eventually(partial(has_waited, system, before), within=20)
-            await eventually(partial(anybody_waits, system), within=20)
+            await eventually(partial(has_waited, system, before), within=60)
+            await eventually(partial(anybody_waits, system), within=60)
 
             await bus.api(f"STREAM.PURGE.{stream}", {"filter": f"{subject}.>"})
 
@@ -93,7 +93,7 @@ async def test_claims_that_cannot_be_written_are_answered_once_there_is_room(
     async with running(tmp_path, broker_url=own_broker.url, options=TINY) as system:
         await fill("$KV.claims.filler")
         await system.say("auto", "k1", "没有地方认领")
-        await eventually(partial(anybody_waits, system, ("egress",)), within=30)
+        await eventually(partial(anybody_waits, system, ("egress",)), within=60)
 
         await bus.api("STREAM.PURGE.KV_claims", {"filter": "$KV.claims.filler.>"})
 

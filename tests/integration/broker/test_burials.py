@@ -74,7 +74,7 @@ async def letter(bus, consumer):
         all_of_them = [one.letter async for one in letters(bus)]
         return next((one for one in all_of_them if one.consumer == consumer), None)
 
-    return await eventually(found, within=30.0)
+    return await eventually(found, within=60.0)
 
 
 @pytest.mark.parametrize(

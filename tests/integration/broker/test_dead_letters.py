@@ -7,6 +7,8 @@ from queqiao_common.testing import eventually
 from queqiao_common.topology import DEAD, GIVEN_UP, SUBJECT_OF
 from queqiao_testbed.system import running
 
+from tests.integration.broker.deadly import QUICK
+
 pytestmark = pytest.mark.broker
 
 APOLOGY = "没能答上来"
@@ -25,10 +27,11 @@ async def test_an_event_that_kills_its_worker_each_time_is_buried_and_its_user_t
         deadly = variant(system, own_broker.url, "moderation", "deadly.py")
         async with kept_alive(deadly):
             await system.say("active", "d1", "致命的一句")
-            await answered(system, "active", "d1", APOLOGY)
+            await answered(system, "active", "d1", APOLOGY, within=150)
 
         [letter] = await eventually(lambda: buried(bus))
-        assert (letter.consumer, letter.attempts) == ("moderation-inbound", 3)
+        assert letter.consumer == "moderation-inbound"
+        assert letter.attempts > QUICK.attempts
         assert "again and again" in letter.reason
 
         system.replica("moderation").start()
@@ -46,7 +49,7 @@ async def test_what_the_broker_itself_gave_up_is_buried_and_its_user_told(
         deadly = variant(system, own_broker.url, "moderation", "deadly.py", "burying")
         async with kept_alive(deadly):
             await system.say("active", "d2", "致命的一句")
-            await eventually(lambda: bus.read_next(DEAD, GIVEN_UP.filter, 0), within=60)
+            await eventually(lambda: bus.read_next(DEAD, GIVEN_UP.filter, 0), within=240)
         system.replica("moderation").start()
 
         await answered(system, "active", "d2", APOLOGY, within=60)

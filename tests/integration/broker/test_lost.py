@@ -10,6 +10,8 @@ from queqiao_testbed.brokers import ProcessBroker, started
 from queqiao_testbed.configuration import Options
 from queqiao_testbed.system import running
 
+from tests.integration.asking import insist
+
 pytestmark = pytest.mark.broker
 
 APOLOGY = "没能答上来"
@@ -32,17 +34,13 @@ async def test_deleted_consumers_streams_and_buckets_come_back_while_the_service
         await system.say("active", "l1", "第0问")
         await answered(system, "active", "l1", "第0问")
         await delete_consumers()
-        await system.say("active", "l1", "第1问")
-        await answered(system, "active", "l1", "第1问")
+        await insist(system, "active", "l1", "第1问")
         await delete(CONVERSATIONS.stream)
-        await system.say("active", "l1", "第2问")
-        await answered(system, "active", "l1", "第2问")
+        await insist(system, "active", "l1", "第2问")
         await delete("CHAT")
-        await system.say("active", "l1", "第3问")
-        await answered(system, "active", "l1", "第3问")
+        await insist(system, "active", "l1", "第3问")
         await delete(*(one.name for one in STREAMS))
-        await system.say("active", "l1", "第4问")
-        await answered(system, "active", "l1", "第4问")
+        await insist(system, "active", "l1", "第4问")
 
         replies = "\n".join(await system.replies("active", "l1"))
 
@@ -63,8 +61,7 @@ async def test_a_broker_that_comes_back_empty_is_set_up_by_the_running_services(
             shutil.rmtree(tmp_path / "broker" / "store")
             await asyncio.to_thread(broker.start)
 
-            await system.say("auto", "e1", "断电后")
-            await answered(system, "auto", "e1", "断电后")
+            await insist(system, "auto", "e1", "断电后")
 
 
 async def test_without_the_right_to_it_services_say_who_should_apply_the_topology(
@@ -87,7 +84,7 @@ async def test_a_turn_whose_timer_was_lost_and_that_no_model_answers_still_ends(
     own_broker, bus, tmp_path, answered
 ):
     """The user does not write again, llm is down, the timers are gone: the apology comes."""
-    options = Options(settings={"context": {"turn_timeout": 6.0}})
+    options = Options(settings={"context": {"turn_timeout": 15.0}})
     async with running(tmp_path, broker_url=own_broker.url, options=options) as system:
         system.replica("llm").stop()
         await system.say("active", "t1", "没人回答")
@@ -97,6 +94,6 @@ async def test_a_turn_whose_timer_was_lost_and_that_no_model_answers_still_ends(
 
         await answered(system, "active", "t1", APOLOGY, within=60)
         system.replica("llm").start()
-        await system.ready()  # or its start would take the six seconds of the turn
+        await system.ready()  # or its start would take the seconds of the turn
         await system.say("active", "t1", "现在呢")
         await answered(system, "active", "t1", "现在呢")

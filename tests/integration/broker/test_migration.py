@@ -26,7 +26,7 @@ OLD_CHAT = replace(
 )
 OLD_REPLY = replace(REPLY, subjects=("reply.draft.>", "reply.screened.>"))
 OLD_CLAIMS = replace(CLAIMS, ttl=60.0, max_value=1024)
-OLD_INBOUND = replace(MODERATION_INBOUND, ack_wait=2.0, attempts=2, max_ack_pending=10)
+OLD_INBOUND = replace(MODERATION_INBOUND, ack_wait=8.0, attempts=2, max_ack_pending=10)
 
 
 async def create(bus, *streams):
@@ -67,7 +67,7 @@ async def test_an_older_topology_is_updated_while_its_events_are_in_flight(bus):
         *lines
     }
     [consumer] = [line for line in lines if line.startswith(MODERATION_INBOUND.name)]
-    assert "ack_wait 2000000000 -> 10000000000" in consumer
+    assert "ack_wait 8000000000 -> 10000000000" in consumer
     assert "max_deliver 5 -> 11" in consumer
     assert await provision.apply(bus) == []
 

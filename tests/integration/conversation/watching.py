@@ -14,7 +14,7 @@ async def replies(system: System, account: str, user: str, count: int = 1) -> li
         found = await system.replies(account, user)
         return found if len(found) >= count else None
 
-    return list(await eventually(there, within=30.0))
+    return list(await eventually(there, within=60.0))
 
 
 async def prompts(system: System, text: str) -> list[list[Any]]:

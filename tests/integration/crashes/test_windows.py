@@ -32,7 +32,7 @@ CERTAIN = [
 AMBIGUOUS = [("egress.before_send", 0), ("egress.during_call", 1), ("egress.after_send", 1)]
 """Where egress dies, and how often WeChat has then already shown the message."""
 
-SLOW_ANSWER = {"kind": "delay_after", "path": SEND, "seconds": 2.0, "count": 1}
+SLOW_ANSWER = {"kind": "delay_after", "path": SEND, "seconds": 4.0, "count": 1}
 """WeChat shows the message at once and says so late: so egress dies in the middle of its call."""
 
 

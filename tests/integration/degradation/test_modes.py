@@ -55,7 +55,7 @@ async def shows(system, service, mode, *, on=True):
     return (status, text) == (200, line) and value in metrics
 
 
-async def answered(system, account, user, text, within=40):
+async def answered(system, account, user, text, within=60):
     async def there():
         return any(text in one for one in await system.replies(account, user))
 
@@ -69,7 +69,7 @@ async def test_a_dead_moderation_provider_leaves_the_word_to_its_fail_mode_until
     async with running(tmp_path, broker_url=own_broker.url, options=asking(port)) as system:
         await system.say("auto", "m1", "你好")
         await answered(system, "auto", "m1", "不方便聊")
-        await eventually(partial(shows, system, "moderation", "moderation"), within=20)
+        await eventually(partial(shows, system, "moderation", "moderation"), within=60)
 
         async with await asyncio.start_server(finds_nothing, "127.0.0.1", port):
 
@@ -77,7 +77,7 @@ async def test_a_dead_moderation_provider_leaves_the_word_to_its_fail_mode_until
                 await system.say("auto", "m2", "还在吗")
                 return await shows(system, "moderation", "moderation", on=False)
 
-            await eventually(is_left, within=30, every=0.5)
+            await eventually(is_left, within=60, every=0.5)
             await answered(system, "auto", "m2", "还在吗")
 
 
@@ -88,7 +88,7 @@ BREAKABLE = Options(
         "context": {"turn_timeout": 20},
         "cache": {"near": 0.99},  # what is merely near is said only while no model can answer
     },
-    model={"breaker_failures": 1, "breaker_pause": 1.0, "retries": 0},
+    model={"breaker_failures": 1, "breaker_pause": 8.0, "retries": 0},
 )
 
 
@@ -96,17 +96,17 @@ async def test_a_dead_model_and_a_dead_api_are_shown_until_they_are_back(own_bro
     async with running(tmp_path, broker_url=own_broker.url, options=BREAKABLE) as system:
         await system.model("PUT", "/control", json={"fail": ["status=500"]})
         await system.say("active", "d1", "有人吗")
-        await eventually(partial(shows, system, "llm", "model:default"), within=20)
+        await eventually(partial(shows, system, "llm", "model:default"), within=60)
         await system.model("PUT", "/control", json={})
         outage = {"kind": "errcode", "path": SEND, "errcode": -1}
         await system.control("PUT", "/faults", json=[outage])
         await system.say("active", "d2", "还有人吗")
-        await eventually(partial(shows, system, "llm", "model:default", on=False), within=20)
-        await eventually(partial(shows, system, "egress", "wechat:active"), within=30)
+        await eventually(partial(shows, system, "llm", "model:default", on=False), within=60)
+        await eventually(partial(shows, system, "egress", "wechat:active"), within=60)
 
         await system.control("PUT", "/faults", json=[])
         await answered(system, "active", "d2", "还有人吗")
-        await eventually(partial(shows, system, "egress", "wechat:active", on=False), within=20)
+        await eventually(partial(shows, system, "egress", "wechat:active", on=False), within=60)
 
 
 async def test_while_the_model_is_down_what_is_known_is_said_and_else_the_apology(
@@ -131,7 +131,7 @@ async def test_while_the_model_is_down_what_is_known_is_said_and_else_the_apolog
             await system.say("active", "c4", "月亮离地球有多远")
             return await shows(system, "llm", "model:default", on=False)
 
-        await eventually(is_back, within=30, every=0.5)
+        await eventually(is_back, within=60, every=0.5)
         await answered(system, "active", "c4", "月亮离地球有多远")
 
     assert DEGRADED_NOTE in said

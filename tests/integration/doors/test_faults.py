@@ -15,6 +15,7 @@ from queqiao_common.testing import eventually
 from queqiao_testbed.configuration import TOKEN
 from queqiao_wechat.signature import sign
 
+CLAIMING, WINDOW = 950, 4400  # ms that ingress waits for a claim; that a callback is held for
 APOLOGY = "该公众号提供的服务出现故障，请稍后再试"
 """WeChat's own words for an answer that it cannot use; nobody but the platform causes it here."""
 PUZZLED = "暂时还看不懂这种消息，请用文字告诉我吧。"
@@ -103,27 +104,52 @@ class Logs:
             lines = self.lines(account)
             return lines if len(lines) >= count else None
 
-        return await eventually(enough)
+        return list(await eventually(enough))
 
 
-async def struck(system, case: Case, account: str, user: str) -> None:
-    """Have a user write while the platform does one thing wrong."""
+async def struck(
+    system, case: Case, account: str, tries: int = 3
+) -> tuple[str, Logs, tuple[tuple[int, str], ...]]:
+    """Have a user write while the platform does one thing wrong: who, the logs, what came of it.
+
+    Where a busy machine spoils it another user tries: what is wrong is wrong at once.
+    """
+    user, logs = f"{case.fault}-{account}-{tries}", Logs(system)
     rule = {"kind": case.fault, "account": account, "user": user, "count": 1} | case.options
     await system.control("PUT", "/faults", json=[rule])
     await system.say(account, user, "你好")
+    found = await answers(system, account, user, count=len(case.answers))
+    if tries > 1 and await was_kept_waiting(system, account, user):
+        return await struck(system, case, account, tries - 1)
+    return user, logs, found
+
+
+async def deliveries(system, account: str, user: str) -> list[dict[str, Any]] | None:
+    """What came of each delivery to a user; None while one is under way."""
+    pushes = await system.control("GET", "/pushes", params={"account": account, "user": user})
+    found = [one for push in pushes for one in push["deliveries"]]
+    settled = all(push["result"] != "pending" for push in pushes)
+    return found if settled and all(one["outcome"] for one in found) else None
+
+
+async def was_kept_waiting(system, account: str, user: str) -> bool:
+    """Whether a busy machine had WeChat come again, or let the time of a callback pass."""
+    found = await deliveries(system, account, user) or []
+    return any(
+        one["ms"] > WINDOW or (one["ms"] > CLAIMING and one["status"] in (408, 503))
+        for one in found
+    )
 
 
 async def answers(system, account: str, user: str, *, count: int) -> tuple[tuple[int, str], ...]:
     """Status and outcome of each delivery, sorted, once there are `count` and none is under way."""
 
     async def enough():
-        pushes = await system.control("GET", "/pushes", params={"account": account, "user": user})
-        found = [one for push in pushes for one in push["deliveries"] if one.get("status")]
-        done = all(push.get("result") for push in pushes)
-        return found if done and len(found) >= count else None
+        found = await deliveries(system, account, user)
+        return found if found and len(found) >= count else None
 
-    found = await eventually(enough, within=20.0)
-    return tuple(sorted((one["status"], one["outcome"]) for one in found))
+    found = await eventually(enough, within=60.0)
+    return tuple(sorted((one["status"] or 0, one["outcome"]) for one in found))
 
 
 async def reads(system, account: str, user: str, *, count: int) -> tuple[str, ...]:
@@ -134,7 +160,7 @@ async def reads(system, account: str, user: str, *, count: int) -> tuple[str, ..
         texts = [one["text"] for one in entries if one["who"] != "user"]
         return texts if len(texts) >= count else None
 
-    return tuple(await eventually(enough, within=20.0))
+    return tuple(await eventually(enough, within=60.0))
 
 
 def matches(line: dict[str, Any], expected: dict[str, Any]) -> bool:
@@ -150,11 +176,8 @@ async def test_whatever_goes_wrong_is_answered_logged_and_shown_as_it_should_be(
     system, case, account
 ):
     """No fault of one request may end in an error 500, a silence, or another user's trouble."""
-    user = f"{case.fault}-{account}"
-    logs = Logs(system)
-    await struck(system, case, account, user)
+    user, logs, found = await struck(system, case, account)
 
-    found = await answers(system, account, user, count=len(case.answers))
     assert found == case.answers
     assert await reads(system, account, user, count=len(case.reads)) == case.reads
     lines = await logs.eventually(account, count=len(case.logs))
@@ -167,10 +190,8 @@ async def test_whatever_goes_wrong_is_answered_logged_and_shown_as_it_should_be(
 @pytest.mark.parametrize("account", ["auto", "plain"])
 async def test_every_message_of_a_burst_is_answered_alone_or_with_its_neighbours(system, account):
     """Which share an answer depends on when each was screened; that none is left out does not."""
-    logs, user = Logs(system), f"burst-{account}"
-    await struck(system, Case(fault="burst", options={"times": 2}), account, user)
-
-    found = await answers(system, account, user, count=3)
+    case = Case(fault="burst", options={"times": 2}, answers=((200, "reply"),) * 3)
+    user, logs, found = await struck(system, case, account)
     replies = found.count((200, "reply"))
     texts = await reads(system, account, user, count=replies)
 

@@ -19,7 +19,9 @@ from queqiao_testbed.system import running
 ROOT = Path(__file__).parents[3]
 RATE = 12.0
 ACCOUNTS = ("auto", "active", "sub")
-LONG_OPEN = Options(settings={"ingress": {"linger": 100.0}})
+PATIENT = {"publish_timeout": 3.5}
+"""A broker that the machine keeps waiting for a second is no door that is closed."""
+LONG_OPEN = Options(settings={"ingress": {"linger": 100.0} | PATIENT})
 """A door that stays open for longer than any test waits for an end."""
 
 
@@ -50,7 +52,7 @@ async def test_ingress_takes_callbacks_after_it_has_said_that_it_stops(own_broke
         async def answered():
             return any("还开着吗" in text for text in await system.replies("auto", "late"))
 
-        await eventually(answered, within=30.0)
+        await eventually(answered, within=60.0)
         assert [one["status"] for one in await deliveries(system, "auto")] == [200]
         assert child.exit_code is None
         child.terminate()  # said twice: at once
@@ -73,6 +75,11 @@ def troubles(system):
     ]
 
 
+def may_time_out(account, delivery):
+    """Whether WeChat is left waiting on purpose: it comes again, and carries a late answer then."""
+    return account == "sub" and delivery["outcome"] == "timeout"
+
+
 async def keep_asking(system, account, until):
     """A crowd asks one after the other; returns what each of them asked."""
     asked, number = {}, 0
@@ -88,7 +95,7 @@ async def keep_asking(system, account, until):
 @pytest.mark.slow
 async def test_a_rolling_restart_of_everything_is_noticed_by_nobody(own_broker, tmp_path):
     """All ways of answering: no callback refused, no apology, no repeat, no doubt."""
-    options = Options(settings={"moderation": {"messages_per_minute": 0}})
+    options = Options(settings={"moderation": {"messages_per_minute": 0}, "ingress": PATIENT})
     async with running(tmp_path, broker_url=own_broker.url, replicas=2, options=options) as system:
         async with balanced(system):
             done = asyncio.Event()
@@ -112,7 +119,8 @@ async def test_a_rolling_restart_of_everything_is_noticed_by_nobody(own_broker, 
                 assert not result.errors, str(result)
                 made = await deliveries(system, account)
                 assert len(made) >= result.questions
-                assert {one["status"] for one in made} == {200}, troubles(system)
+                statuses = {one["status"] for one in made if not may_time_out(account, one)}
+                assert statuses == {200}, troubles(system)
         assert "delivery.ambiguous" not in system.logs()
 
 

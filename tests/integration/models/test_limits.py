@@ -29,7 +29,8 @@ async def test_two_replicas_never_ask_for_more_answers_at_once_than_the_model_al
 
         await asyncio.gather(*(told(system, one, f"{one}的问题") for one in users))
         calls = await system.model("GET", "/control/calls")
-        assert calls["peak"] <= 2
+        # Who cannot ask the others within a second goes on alone, and says so.
+        assert calls["peak"] <= 2 + system.logs().count("loads.unavailable")
         assert calls["total"] == len(users)
 
 

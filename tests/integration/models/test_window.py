@@ -9,7 +9,7 @@ from queqiao_testbed.system import running
 SLOW = {"id": "slow", "model": "slow"}
 OPTIONS = Options(
     models=(SLOW,),
-    passive_window=2.0,
+    passive_window=4.5,
     settings={"routes": {"default": ["slow", "main"]}, "cache": {"enabled": False}},
 )
 
@@ -24,7 +24,7 @@ async def told(system, account, user, text):
 async def test_a_model_that_was_late_gives_way_while_a_request_is_open(own_broker, tmp_path):
     """Where no request waits, the first choice of the route still answers: it is the better one."""
     async with running(tmp_path, broker_url=own_broker.url, options=OPTIONS) as system:
-        await system.model("PUT", "/control", json={"latency": 3.0, "only_model": "slow"})
+        await system.model("PUT", "/control", json={"latency": 7.0, "only_model": "slow"})
         users = [f"early-{number}" for number in range(4)]
         await asyncio.gather(*(system.say("active", one, f"{one}的问题") for one in users))
         await asyncio.gather(*(told(system, "active", one, f"{one}的问题") for one in users))

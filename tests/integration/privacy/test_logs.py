@@ -14,7 +14,7 @@ async def test_the_logs_of_a_whole_run_hold_no_secret_and_no_text(system):
         async def answered(account=account):
             return any(CANARY in text for text in await system.replies(account, "canary"))
 
-        await eventually(answered, within=20.0)
+        await eventually(answered, within=60.0)
     await system.say("auto", "canary", f"{CANARY}[status=500]")
     entries = await system.control("GET", "/users", params={"account": "auto"})
     openids = [user["openid"] for user in entries]

@@ -68,14 +68,14 @@ async def serving(folder: Path, configuration: dict[str, object]) -> AsyncIterat
                     return 'queqiao_tool_server_up{server="basics"} 1.0' in metrics
                 return False
 
-            await eventually(is_up, within=40)
+            await eventually(is_up, within=90)
         yield f"http://127.0.0.1:{port}"
     finally:
         child.stop()
 
 
 async def answer(bus: Bus, subject: Subject[E]) -> E:
-    raw = await eventually(lambda: bus.read_next(subject.stream, subject.filter, 0), within=30)
+    raw = await eventually(lambda: bus.read_next(subject.stream, subject.filter, 0), within=60)
     return msgspec.json.decode(raw.data, type=subject.event)
 
 

@@ -40,11 +40,13 @@ async def test_one_message_is_one_complete_trace(own_broker, tmp_path):
         options = Options(variables=variables)
         async with running(tmp_path, broker_url=own_broker.url, options=options) as system:
             await system.say("active", "t1", "你好")
-            await eventually(lambda: _closed(collector))
+            await eventually(lambda: _closed(collector), within=60)
 
-    roots = [span for span in collector.spans if span.name == "POST /wechat/{account}"]
+    [last] = _closed(collector)
+    spans = collector.trace(last.trace_id)
+    # WeChat comes again where a busy machine made ingress refuse: in a trace of its own.
+    roots = [span for span in spans if span.name == "POST /wechat/{account}"]
     assert len(roots) == 1
-    spans = collector.trace(roots[0].trace_id)
     assert expected_hops() <= {(span.service, span.name) for span in spans}
     known = {span.span_id for span in spans}
     assert all(span.parent_id in known for span in spans if span is not roots[0])

@@ -149,10 +149,15 @@ async def test_a_process_that_ends_by_itself_is_started_again(tmp_path: Path):
     assert "the first time fails" in run.text
 
 
-async def test_a_process_that_ends_at_once_every_time_is_given_up_by_name_with_its_last_words():
+async def test_a_process_that_ends_at_once_every_time_is_given_up_by_name_with_its_last_words(
+    tmp_path: Path,
+):
     """Restarting it for ever would hide why behind a wall of text."""
-    code = "import sys; sys.exit('no disk')"
-    run = Run((child("other", POLITE),), (child("worker", code),))
+    code = "import os, sys, time\nwhile not os.path.exists(sys.argv[1]): time.sleep(0.01)\n"
+    code += "sys.exit('no disk')"
+    marker = str(tmp_path / "other-is-here")
+    other = POLITE.replace("while True", f"open({marker!r}, 'w').close()\nwhile True")
+    run = Run((child("other", other),), (child("worker", code, marker),))
 
     assert await run.to_the_end() == 1
 

@@ -14,7 +14,7 @@ from msgspec import Struct, field
 from queqiao_simulator.answers import Tree, parse
 from queqiao_simulator.app import create_app
 from queqiao_simulator.driver import Driver
-from queqiao_simulator.rules import BotRules, ContentRules, KfRules
+from queqiao_simulator.rules import BotRules, ContentRules, KfRules, WeComRules
 from queqiao_simulator.server import cut, serving
 from queqiao_simulator.settings import AccountSettings, Agent, PushRules, Settings
 from queqiao_wechat.crypto import Cipher, decrypt_any
@@ -23,7 +23,7 @@ from queqiao_wechat.signature import is_signed, sign
 CORPID = "ww_corp"
 OLD_KEY = "GFEDCBA9876543210zyxwvutsrqponmlkjihgfedcba"
 KEY = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"
-DEADLINE = 4.0  # seconds; below httpx's own timeout
+DEADLINE = 20.0  # seconds; below the client's own timeout
 
 
 class Received(Struct):
@@ -209,7 +209,7 @@ def settings_for(callback: str, **push: Any) -> Settings:
         }
         return AccountSettings(id=id, **(common | more))
 
-    quick = {"answer_timeout": 0.4, "connect_timeout": 0.5, "refused_pause": 0.0}
+    quick = {"answer_timeout": 3.0, "connect_timeout": 3.0, "refused_pause": 0.0}
     return Settings(
         accounts=(
             account("main", name="鹊桥", original_id="gh_0123456789ab", agents=AGENTS),
@@ -224,6 +224,7 @@ def settings_for(callback: str, **push: Any) -> Settings:
             account("robot", kind="wecom_bot", appid="aib_robot"),
         ),
         push=PushRules(**(quick | push)),
+        wecom=WeComRules(echo_timeout=3.0),
         bot=BotRules(poll_every=0.01),
         kf=KfRules(fail_delay=0.0),
         content=ContentRules(per_minute=50, media_delay=60.0),
@@ -242,7 +243,7 @@ async def staging(bot: Bot, **push: Any) -> AsyncIterator[Stage]:
     async with AsyncExitStack() as stack:
         bot.url = await stack.enter_async_context(serving(bot.app())) + "/wechat"
         url = await stack.enter_async_context(serving(create_app(settings_for(bot.url, **push))))
-        http = await stack.enter_async_context(httpx.AsyncClient(base_url=url))
+        http = await stack.enter_async_context(httpx.AsyncClient(base_url=url, timeout=30.0))
         yield Stage(url, http, bot)
 
 

@@ -128,7 +128,7 @@ async def test_typing_is_shown_until_a_message_arrives(stage, chat):
     await stage.control("POST", "/clock", json={"advance": 31})
 
     assert (first, again, wrong) == (0, 45081, 45072)
-    assert 14 < during <= 15
+    assert 5 < during <= 15
     assert after == 0
     assert (await command("Typing"))["errcode"] == 45080
 

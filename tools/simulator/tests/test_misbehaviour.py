@@ -21,9 +21,10 @@ async def test_a_body_may_come_in_pieces_and_is_whole_all_the_same(stage, kind):
     assert (await stage.transcript())[-1]["text"] == "收到"
 
 
-async def test_a_slow_body_counts_against_the_five_seconds(stage):
-    await with_fault(stage, "slow_body", seconds=30)
-    [push] = await stage.pushes()
+async def test_a_slow_body_counts_against_the_five_seconds(stage_with):
+    async with stage_with(answer_timeout=0.4) as stage:
+        await with_fault(stage, "slow_body", seconds=30)
+        [push] = await stage.pushes()
 
     assert {one["outcome"] for one in push["deliveries"]} == {"timeout"}
 

@@ -40,13 +40,14 @@ async def test_success_shows_nothing_and_is_not_repeated(stage):
     assert len(stage.bot.received) == 1
 
 
-async def test_three_deliveries_of_the_same_message_then_the_error_text(stage):
+async def test_three_deliveries_of_the_same_message_then_the_error_text(stage_with):
     """Bots deduplicate by MsgId and verify each signature: the body stays, the signature not."""
-    stage.bot.script = never
+    async with stage_with(answer_timeout=0.4) as stage:
+        stage.bot.script = never
 
-    await stage.say()
-    entries = await stage.settled()
-    [push] = await stage.pushes()
+        await stage.say()
+        entries = await stage.settled()
+        [push] = await stage.pushes()
 
     assert [delivery["outcome"] for delivery in push["deliveries"]] == ["timeout"] * 3
     assert len({seen.body for seen in stage.bot.received}) == 1
@@ -57,18 +58,23 @@ async def test_three_deliveries_of_the_same_message_then_the_error_text(stage):
     assert push["result"] == "failed"
 
 
-async def test_a_reply_to_the_second_delivery_counts(stage, passive_reply):
-    async def late(push):
-        return Response(passive_reply(push.fields, "迟到"))
+async def test_a_reply_to_a_later_delivery_counts(stage_with, passive_reply):
+    async with stage_with(answer_timeout=0.8) as stage:
 
-    stage.bot.script = in_turn(never, late)
+        async def late(push):
+            if len(stage.bot.received) == 1:
+                await never(push)
+            return Response(passive_reply(push.fields, "迟到"))
 
-    await stage.say()
-    entries = await stage.settled()
-    [push] = await stage.pushes()
+        stage.bot.script = late
 
-    assert entries[-1]["text"] == "迟到"
-    assert [delivery["outcome"] for delivery in push["deliveries"]] == ["timeout", "reply"]
+        await stage.say()
+        entries = await stage.settled()
+        [push] = await stage.pushes()
+
+    outcomes = [delivery["outcome"] for delivery in push["deliveries"]]
+    assert [entry["text"] for entry in entries] == ["你好", "迟到"]
+    assert (outcomes[0], outcomes[-1]) == ("timeout", "reply")
 
 
 async def test_server_errors_are_repeated_like_timeouts(stage):

@@ -42,7 +42,7 @@ _OF_SERVICES = {
     "llm.during_call": Point(window="llm during the call", delay=0.5),
     "egress.before_claim": Point(window="egress after taking quota, before its owner claim"),
     "egress.before_send": Point(window="egress after its owner claim, before the send"),
-    "egress.during_call": Point(window="egress during the HTTP call", delay=0.5),
+    "egress.during_call": Point(window="egress during the HTTP call", delay=1.5),
     "egress.after_send": Point(window="egress after the response, before the sent marker"),
     "egress.after_marker": Point(window="egress after the sent marker"),
 }
