@@ -11,7 +11,11 @@ FIRST = {"id": "first", "model": "first", "retries": 0, "first_token_timeout": 5
 BREAKER = {"breaker_failures": 2, "breaker_pause": 15.0}
 OPTIONS = Options(
     models=(FIRST | BREAKER,),
-    settings={"routes": {"default": ["first", "main"]}, "cache": {"enabled": False}},
+    settings={
+        "routes": {"default": ["first", "main"]},
+        "cache": {"enabled": False},
+        "moderation": {"messages_per_minute": 0},
+    },
 )
 
 
@@ -59,7 +63,7 @@ async def test_a_dead_first_model_costs_nobody_time_once_its_circuit_is_open(
             await answered(system, f"现在好了吗，{time.monotonic_ns()}")
             return await circuit(system) == "closed"
 
-        await eventually(is_closed, within=90.0, every=0.5)
+        await eventually(is_closed, within=90.0, every=2.0)
         fallback = await calls(system, "fake")
         await answered(system, "恢复以后还有人吗")
         assert await calls(system, "fake") == fallback
