@@ -283,8 +283,12 @@ async def test_a_text_that_wechat_finds_too_long_is_cut_smaller_once(active):
 # -- the one ambiguous part ---------------------------------------------------------------------
 
 
+def causes_of_doubt(caplog):
+    return [line.cause for line in caplog.records if line.message == "delivery.ambiguous"]
+
+
 @pytest.mark.parametrize(("policy", "copies"), [("resend", 1), ("drop", 0)])
-async def test_a_lost_answer_is_settled_by_policy(world, policy, copies):
+async def test_a_lost_answer_is_settled_by_policy(world, policy, copies, caplog):
     active = world(mode="active", settings=Settings(ambiguous=policy))
     active.wechat.answers = [AmbiguousError("time-out")]
     try:
@@ -293,13 +297,14 @@ async def test_a_lost_answer_is_settled_by_policy(world, policy, copies):
         result = await active.deliver(delivery(), attempt=2)
 
     assert result.status == "delivered"
+    assert causes_of_doubt(caplog) == ["no_answer"]
     assert len(active.wechat.shown) == copies
     assert any("may have arrived" in reason for reason in result.reasons) is (policy == "drop")
 
 
 @pytest.mark.parametrize(("policy", "copies"), [("resend", 2), ("drop", 1)])
 async def test_a_part_whose_sender_died_is_repeated_or_not_and_nothing_else_is(
-    world, policy, copies
+    world, policy, copies, caplog
 ):
     active = world(mode="active", settings=Settings(ambiguous=policy))
 
@@ -320,6 +325,7 @@ async def test_a_part_whose_sender_died_is_repeated_or_not_and_nothing_else_is(
 
     texts = [text for text, _ in active.wechat.shown]
     assert before == 2
+    assert causes_of_doubt(caplog) == ["sender_gone"]
     second = [text for text in texts if text == "again" or text.startswith("第2段")]
     assert len(second) == copies
 

@@ -95,7 +95,7 @@ class Sending:
         letter.marker = marker
         if marker.sending:
             self._wait_for_its_end(marker)
-            marker = self._doubt(letter, marker)
+            marker = self._doubt(letter, marker, "sender_gone")
         letter.give(marker.carried)
         letter.errcode, letter.failed = marker.errcode, bool(marker.errcode)
 
@@ -282,13 +282,13 @@ class Sending:
     async def _be_unsure(self, letter: Letter, claim: Marker, error: AmbiguousError) -> None:
         if letter.channel.traits.is_idempotent:
             await self._later(letter, None, str(error))  # the marker goes on saying "sending"
-        marker = self._doubt(letter, claim)
+        marker = self._doubt(letter, claim, "no_answer")
         letter.give(marker.carried)
         if self._policy == "resend":
             await self._write(letter, marker)
             await self._later(letter, None, str(error))
 
-    def _doubt(self, letter: Letter, marker: Marker) -> Marker:
+    def _doubt(self, letter: Letter, marker: Marker, cause: str) -> Marker:
         """Settle a part whose sender is gone, or whose answer was lost.
 
         Where the channel has a key that is taken only once, it is simply sent again; elsewhere it
@@ -301,8 +301,9 @@ class Sending:
             return settled
         AMBIGUOUS.labels(self._policy).inc()
         fields = {"delivery_id": letter.delivery.id, "policy": self._policy}
-        log.warning("delivery.ambiguous", extra=fields | {"part": marker.parts + 1})
-        letter.reasons.append(f"part {marker.parts + 1} may have arrived: {self._policy}")
+        part = marker.parts + 1
+        log.warning("delivery.ambiguous", extra=fields | {"part": part, "cause": cause})
+        letter.reasons.append(f"part {part} may have arrived: {self._policy}")
         settled = sent.doubtful(marker, self._policy)
         self._remember(letter, settled)
         return settled
