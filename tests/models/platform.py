@@ -81,6 +81,7 @@ class Platform:
         self.chats = {openid: Chat(openid) for openid in PEOPLE}
         self.messages = 0
         self.refusals = 0
+        self.lost_answers = 0
         self.accidents: list[BaseException] = []
         self.under_way = 0
 
@@ -161,6 +162,7 @@ class Platform:
         chat.sent += 1
         chat.shown.append(Shown(text, "api"))
         if fate == "lost":
+            self.lost_answers += 1
             raise AmbiguousError("no answer")
 
 

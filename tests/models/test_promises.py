@@ -187,6 +187,7 @@ def check(world, asked):
     doubts, again = world.doubts, [one for chat in world.chats for one in repeated(chat)]
     lost = [mark for chat in world.chats for mark in unanswered(world, chat, asked)]
     event(f"in doubt: {min(doubts, 2)}, repeated: {len(again)}, deaths: {min(world.deaths, 3)}")
+    assert world.may_doubt or not doubts
     event(f"users: {sum(bool(chat.shown) for chat in world.chats)}")
     if world.policy == "resend":
         assert not lost

@@ -5,12 +5,14 @@ import math
 import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import msgspec
 from prometheus_client import REGISTRY
 from queqiao_common.claims import Claim, Tries
 from queqiao_common.displays import Display
+from queqiao_common.errors import BrokerUnavailable
 from queqiao_common.events import (
     CompletionRequest,
     Delivery,
@@ -55,7 +57,9 @@ from queqiao_egress.channels.port import Channel, Message, Recipient
 from queqiao_egress.mailbox import Box
 from queqiao_egress.offers import Claims
 from queqiao_egress.outages import Outages
+from queqiao_egress.progress import Progress
 from queqiao_egress.quota import Ledger
+from queqiao_egress.senders import Senders
 from queqiao_egress.sending import Sending
 from queqiao_egress.sent import Marker, Policy
 from queqiao_egress.service import Egress, Ways
@@ -131,6 +135,7 @@ class World:
             quota=quota,
         )
         self.deaths = 0
+        self._senders: dict[str, tuple[Process, Progress]] = {}
         self._doubts_before = self._counter()
         self._outside = Replica(
             self.outside,
@@ -201,13 +206,16 @@ class World:
 
     def _egress(self, process: Process) -> Replica:
         claims = Claims(self._bucket(process, CLAIMS, Claim))
-        owner = f"{process.name}-{self.deaths}"
+        owner, progress = f"{process.name}-{self.deaths}", Progress()
+        self._senders[owner] = process, progress
         attachments = Attachments(MemoryObjects(), now_ms=self.now_ms)
         sending = Sending(
             sent=self._bucket(process, SENT, Marker),
             ledgers=self._bucket(process, QUOTA, Ledger),
             attachments=attachments,
             outages=Outages(after=self.config.delivery.outage_after),
+            senders=Senders(partial(self._ask, process), now_ms=self.now_ms),
+            progress=progress,
             settings=self.config.delivery,
             owner=owner,
             now_ms=self.now_ms,
@@ -225,6 +233,16 @@ class World:
         egress = Egress(self.config, ways, owner=owner, now_ms=self.now_ms)
         hears = ((CLAIM_RECORDS, claims.hear), (GIVEN, claims.hear_given))
         return Replica(process, egress, {Delivery: egress.deliver}, hears)
+
+    async def _ask(self, process: Process, owner: str, delivery_id: bytes) -> bytes | None:
+        """Have one replica of egress ask another; "down" is one that stands still."""
+        fate, _ = await self.turnstile.passing(process, f"ask {owner}", "down")
+        asked, progress = self._senders[owner]
+        if asked.is_dead:
+            return None
+        if fate == "down":
+            raise BrokerUnavailable(owner)
+        return progress.answer(delivery_id)
 
     def _channel(self, client: Client) -> Channel:
         async def send(message: Message, to: Recipient) -> None:
@@ -431,6 +449,12 @@ class World:
     def doubts(self) -> int:
         """How many messages egress has counted as ambiguous."""
         return int(self._counter() - self._doubts_before)
+
+    @property
+    def may_doubt(self) -> bool:
+        """Whether a sender has died, or an answer of WeChat's was lost."""
+        is_gone = any(process.is_dead for process, _ in self._senders.values())
+        return is_gone or self.platform.lost_answers > 0
 
 
 class Order:

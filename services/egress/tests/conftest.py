@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 from queqiao_common.claims import Claim, claim_key
 from queqiao_common.displays import Display
+from queqiao_common.errors import BrokerUnavailable
 from queqiao_common.events import (
     Delivery,
     DeliveryResult,
@@ -25,7 +26,9 @@ from queqiao_egress.channels.official import Official, PassiveOnly
 from queqiao_egress.mailbox import Box
 from queqiao_egress.offers import Claims
 from queqiao_egress.outages import Outages
+from queqiao_egress.progress import Progress
 from queqiao_egress.quota import Ledger
+from queqiao_egress.senders import Senders
 from queqiao_egress.sending import Sending
 from queqiao_egress.sent import Marker
 from queqiao_egress.service import Egress, Ways
@@ -69,6 +72,9 @@ class Process:
     def __init__(self, world, owner):
         self.claims = Claims(world.claims, until=self.until)
         self.world = world
+        self.owner = owner
+        self.progress = Progress()
+        self.is_frozen = False
         world.processes.append(self)
         config = world.config()
         attachments = Attachments(world.objects, now_ms=self.clock)
@@ -77,6 +83,8 @@ class Process:
             ledgers=world.ledgers,
             attachments=attachments,
             outages=world.outages,
+            senders=Senders(world.ask, now_ms=self.clock),
+            progress=self.progress,
             settings=world.settings,
             owner=owner,
             now_ms=self.clock,
@@ -166,6 +174,19 @@ class World:
 
     def another(self, owner="two"):
         return Process(self, owner)
+
+    def kill(self, process):
+        """Its connection is closed; what it knew is gone."""
+        self.processes.remove(process)
+
+    async def ask(self, owner, body):
+        """Ask a process as `Replicas` does."""
+        for process in self.processes:
+            if process.owner == owner and process.is_frozen:
+                raise BrokerUnavailable("nothing heard")
+            if process.owner == owner:
+                return process.progress.answer(body)
+        return None
 
     async def deliver(self, delivery: Delivery, *, attempt=1, process=None) -> DeliveryResult:
         """Handle a delivery to its end, as ingress and the worker would see it."""

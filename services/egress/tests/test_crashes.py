@@ -104,6 +104,7 @@ async def run(make_world, mode, fate, *, takes):
                 world.now_ms += int((error.after or 1) * 1000)
             except Killed:
                 deaths += 1
+                world.kill(process)
                 process = world.another(f"p{deaths}")
                 world.now_ms += 15_000
         else:

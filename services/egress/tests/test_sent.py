@@ -55,3 +55,11 @@ def test_a_process_that_was_overtaken_may_not_write():
     assert sent.may_follow(claim(), ours)
     assert sent.may_follow(ours, ours)
     assert sent.may_follow(None, ours)
+
+
+def test_what_another_process_wrote_is_later_than_what_this_one_could_not_write():
+    ours = sent.finished(sent.accepted(claim()))
+    theirs = claim(sent.doubtful(claim(), "resend"), owner="two")
+
+    assert theirs.step <= ours.step
+    assert sent.latest(theirs, ours) == theirs

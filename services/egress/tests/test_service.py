@@ -20,6 +20,8 @@ from queqiao_common.testing import (
     waiting,
 )
 from queqiao_common.worker import Buried
+from queqiao_egress.progress import Progress
+from queqiao_egress.sent import Marker
 from queqiao_wechat.client import AmbiguousError, ApiError, UnreachableError
 from queqiao_wechat.errcodes import lookup
 from queqiao_wechat.text import size
@@ -330,20 +332,130 @@ async def test_a_part_whose_sender_died_is_repeated_or_not_and_nothing_else_is(
     assert len(second) == copies
 
 
-async def test_a_call_that_another_process_may_still_be_making_is_waited_for(active):
+async def under_way(active):
+    """Begin a delivery; returns its task, and the gate before WeChat's answer."""
     gate = asyncio.Event()
     active.wechat.answers = [gate.wait]
     running = asyncio.create_task(active.deliver(delivery()))
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
+    for _ in range(3):
+        await asyncio.sleep(0)
+    return running, gate
 
-    with pytest.raises(TransientError) as caught:
+
+async def ended(running):
+    """End a call in the middle."""
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
+async def test_a_call_that_another_process_is_making_is_waited_for_however_long(active, caplog):
+    running, gate = await under_way(active)
+    active.now_ms += 300_000
+
+    with pytest.raises(TransientError, match="another process is sending"):
         await active.deliver(delivery(), attempt=2, process=active.another())
-    assert caught.value.after == 12.0
 
     gate.set()
     await running
+    again = await active.deliver(delivery(), attempt=3, process=active.another("three"))
+    assert (len(active.wechat.shown), again.status) == (1, "delivered")
+    assert causes_of_doubt(caplog) == []
+
+
+async def test_a_sender_that_stands_still_is_waited_for_and_then_given_up(active, caplog):
+    running, gate = await under_way(active)
+    active.first.is_frozen = True
+    other = active.another()
+    for _ in range(18):
+        active.now_ms += 5_000
+        with pytest.raises(TransientError, match="says nothing") as caught:
+            await active.deliver(delivery(), attempt=2, process=other)
+        assert caught.value.after == 5.0
+
+    active.now_ms += 5_000
+    result = await active.deliver(delivery(), attempt=3, process=other)
+    assert (len(active.wechat.shown), result.status) == (1, "delivered")
+    assert causes_of_doubt(caplog) == ["sender_gone"]
+
+    # When it wakes up, it finds that somebody else has gone on.
+    gate.set()
+    with pytest.raises(TransientError, match="taken this delivery over"):
+        await running
+
+
+async def test_a_sender_that_is_cut_off_comes_back_and_says_what_became_of_it(active, caplog):
+    """It could not write down that WeChat took the message: whoever asks is told."""
+    running, gate = await under_way(active)
+    real = active.sent.update
+
+    async def lost(key, change):
+        raise TransientError("broker away")
+
+    active.sent.update = lost
+    gate.set()
+    with pytest.raises(TransientError, match="broker away"):
+        await running
+    active.sent.update = real
+    active.kill(active.first)
+    other = active.another()
+    for seconds in (10, 2):
+        active.now_ms += seconds * 1000
+        with pytest.raises(TransientError, match="may come back"):
+            await active.deliver(delivery(), attempt=2, process=other)
+
+    active.processes.append(active.first)
+    result = await active.deliver(delivery(), attempt=3, process=other)
+
+    assert (len(active.wechat.shown), result.status) == (1, "delivered")
+    assert causes_of_doubt(caplog) == []
+
+
+async def test_a_sender_that_is_gone_is_given_time_to_come_back_from_when_it_was_missed(active):
+    running, _ = await under_way(active)
+    await ended(running)
+    active.kill(active.first)
+    other = active.another()
+    active.now_ms += 60_000
+    with pytest.raises(TransientError) as caught:
+        await active.deliver(delivery(), attempt=2, process=other)
+    assert caught.value.after == 5.0
+
+    active.now_ms += 5_000
+    await active.deliver(delivery(), attempt=3, process=other)
+
     assert len(active.wechat.shown) == 1
+
+
+@pytest.mark.parametrize("asker", ["one", "two"])
+async def test_a_claim_whose_write_was_not_answered_is_no_call(active, asker, caplog):
+    """The sender never makes a call whose claim it does not know to be written."""
+    real = active.sent.create
+
+    async def unanswered(key, value):
+        await real(key, value)
+        raise TransientError("no answer")
+
+    active.sent.create = unanswered
+    with pytest.raises(TransientError):
+        await active.deliver(delivery())
+
+    process = active.first if asker == "one" else active.another()
+    result = await active.deliver(delivery(), attempt=2, process=process)
+
+    assert (len(active.wechat.shown), result.status) == (1, "delivered")
+    assert causes_of_doubt(caplog) == []
+
+
+async def test_a_sender_that_may_have_forgotten_leaves_it_in_doubt(active, caplog):
+    running, _ = await under_way(active)
+    await ended(running)
+    active.first.progress = Progress(limit=0)
+    active.first.progress.remember("another", Marker(owner="one", since_ms=0))
+
+    await active.deliver(delivery(), attempt=2, process=active.another())
+
+    assert causes_of_doubt(caplog) == ["sender_gone"]
 
 
 async def test_a_redelivery_to_the_process_that_still_sends_waits_and_sends_nothing(active):

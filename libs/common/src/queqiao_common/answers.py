@@ -85,6 +85,10 @@ class Refused(PermanentError):  # noqa: N818 - the broker's word, with its numbe
         self.err_code = problem.err_code
 
 
+class NobodyListens(BrokerUnavailable):  # noqa: N818 - the broker's word
+    """No connection listens to the subject of a request."""
+
+
 class StreamFull(BrokerUnavailable):
     """The stream has reached its limit: back-pressure, to be passed on."""
 

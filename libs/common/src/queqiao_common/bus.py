@@ -19,12 +19,20 @@ import nats.errors
 from nats.js.object_store import ObjectStore
 
 from queqiao_common import telemetry
-from queqiao_common.answers import Hear, PubAck, Raw, Refused, Stored, decode_answer
+from queqiao_common.answers import (
+    Hear,
+    NobodyListens,
+    PubAck,
+    Raw,
+    Refused,
+    Stored,
+    decode_answer,
+)
 from queqiao_common.errors import BrokerUnavailable, QueqiaoError
 from queqiao_common.events import Event, encode
 from queqiao_common.publication import TRY_TIMEOUT, Publication
 from queqiao_common.settings import Nats
-from queqiao_common.topology import SUBJECT_OF, Stream
+from queqiao_common.topology import REPLICA, SUBJECT_OF, Stream
 from queqiao_common.wire import Hearer, Wire
 
 log = logging.getLogger(__name__)
@@ -32,6 +40,7 @@ log = logging.getLogger(__name__)
 SOON = 0.01
 """Seconds for which an acknowledgement may be held back; `ack_wait` is a thousand times longer."""
 NO_RESPONDERS = "503"
+TO_REPLICAS = REPLICA.split("{", 1)[0]
 NOT_SENT = (nats.errors.ConnectionClosedError, nats.errors.OutboundBufferLimitError)
 
 
@@ -103,7 +112,8 @@ class Bus:
         """Send one request and return its answer.
 
         Raises:
-            BrokerUnavailable: no answer within `timeout` seconds, or nobody listens.
+            BrokerUnavailable: no answer within `timeout` seconds.
+            NobodyListens: there will be none.
         """
         answer: asyncio.Future[Raw | BrokerUnavailable]
         answer = self.loop.create_future()
@@ -148,8 +158,9 @@ class Bus:
             return
         asked.timer.cancel()
         if not raw.data and raw.headers and raw.headers.get("Status") == NO_RESPONDERS:
-            self.missing()
-            asked.hear(BrokerUnavailable(f"{asked.subject}: nobody listens"))
+            if not asked.subject.startswith(TO_REPLICAS):
+                self.missing()
+            asked.hear(NobodyListens(f"{asked.subject}: nobody listens"))
         else:
             asked.hear(raw)
 

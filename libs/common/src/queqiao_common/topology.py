@@ -537,6 +537,9 @@ KNOWLEDGE = Store(
 )
 STORES = (MEDIA, KNOWLEDGE)
 
+REPLICA = "replica.{service}.{name}"
+"""In no stream: one replica of a service asks another for what only that one can know."""
+
 SERVICES = ("ingress", "moderation", "context", "llm", "egress")
 DEFAULT_PORTS = {"ingress": 8080, "moderation": 8180, "context": 8280, "llm": 8380, "egress": 8480}
 """Each service's own HTTP port where `QUEQIAO_HTTP_PORT` does not name one."""

@@ -7,6 +7,7 @@ from functools import partial
 from queqiao_common.claims import Claim
 from queqiao_common.displays import Display
 from queqiao_common.objects import Objects
+from queqiao_common.replicas import Replicas
 from queqiao_common.runtime import Runtime, run
 from queqiao_common.topology import (
     CLAIMS,
@@ -32,8 +33,10 @@ from queqiao_egress.fetching import Fetching
 from queqiao_egress.mailbox import Box
 from queqiao_egress.offers import Claims
 from queqiao_egress.outages import Outages
+from queqiao_egress.progress import Progress
 from queqiao_egress.pulling import Pulls
 from queqiao_egress.quota import Ledger
+from queqiao_egress.senders import Senders
 from queqiao_egress.sending import Sending
 from queqiao_egress.sent import Marker
 from queqiao_egress.service import Egress, Ways
@@ -53,7 +56,16 @@ async def main(runtime: Runtime) -> None:
         builder = Builder(
             config, http, tokens=runtime.bucket(TOKENS, Held), owner=owner, now_ms=runtime.now_ms
         )
-        ways = ways_of(runtime, builder.channels(config.accounts), media, owner=owner)
+        progress, replicas = Progress(), Replicas(runtime.bus, runtime.service)
+        await replicas.listen(owner, progress.answer)
+        ways = ways_of(
+            runtime,
+            builder.channels(config.accounts),
+            media,
+            senders=Senders(replicas.ask, now_ms=runtime.now_ms),
+            progress=progress,
+            owner=owner,
+        )
         egress = Egress(config, ways, owner=owner, now_ms=runtime.now_ms)
         fetching = Fetching(ways.channels, media, config.media)
         pulled = builder.kf_clients(config.accounts)
@@ -77,7 +89,13 @@ async def main(runtime: Runtime) -> None:
 
 
 def ways_of(
-    runtime: Runtime, channels: Mapping[str, Channel], media: Objects, *, owner: str
+    runtime: Runtime,
+    channels: Mapping[str, Channel],
+    media: Objects,
+    *,
+    senders: Senders,
+    progress: Progress,
+    owner: str,
 ) -> Ways:
     """Return all that a delivery can leave by, and show where WeChat's API is down."""
     settings, outages = runtime.config.delivery, Outages(after=runtime.config.delivery.outage_after)
@@ -94,6 +112,8 @@ def ways_of(
             ledgers=runtime.bucket(QUOTA, Ledger),
             attachments=attachments,
             outages=outages,
+            senders=senders,
+            progress=progress,
             settings=settings,
             owner=owner,
             now_ms=runtime.now_ms,

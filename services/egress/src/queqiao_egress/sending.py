@@ -1,7 +1,6 @@
 """Customer-service messages: decided and paid for, marked, sent, and marked again."""
 
 import logging
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -23,7 +22,9 @@ from queqiao_egress.outages import Outages
 from queqiao_egress.pacing import retry_after, until_next_minute
 from queqiao_egress.pages import Page
 from queqiao_egress.plan import UNLIMITED, Plan, Rules, Situation, plan
+from queqiao_egress.progress import Progress
 from queqiao_egress.quota import Ledger
+from queqiao_egress.senders import ALIVE, Senders
 from queqiao_egress.sent import Marker
 
 log = logging.getLogger(__name__)
@@ -34,9 +35,6 @@ ALL_SPENT = frozenset({SPENT, 95001})
 MEDIA_TROUBLE = frozenset({*range(40004, 40013), *range(45001, 45009), 48001, 301017})
 """What WeChat says of a message that it would take as a text."""
 BUSY = -1
-ALIVE = 12.0
-"""Seconds after which another process's call is no longer waited for: beyond its time-outs."""
-IN_HAND = 10_000
 SHORTER = 2 / 3
 
 AMBIGUOUS = Counter(
@@ -67,6 +65,8 @@ class Sending:
         ledgers: Documents[Ledger],
         attachments: Attachments,
         outages: Outages,
+        senders: Senders,
+        progress: Progress,
         settings: Settings,
         owner: str,
         now_ms: Callable[[], int],
@@ -75,12 +75,12 @@ class Sending:
         self._ledgers = ledgers
         self._attachments = attachments
         self._outages = outages
+        self._senders = senders
+        self._progress = progress
         self._policy = settings.ambiguous
         self._owner = owner
         self._now_ms = now_ms
         self._paused_until_ms: dict[str, int] = {}
-        # What this process knows better than the bucket, when a write of a marker has failed.
-        self._progress: OrderedDict[str, Marker] = OrderedDict()
 
     async def resume(self, letter: Letter) -> None:
         """Find out what earlier attempts have sent.
@@ -89,15 +89,39 @@ class Sending:
             TransientError: another process may still be sending.
         """
         stored = (await self._sent.get(letter.delivery.id)).value
-        marker = sent.latest(stored, self._progress.get(letter.delivery.id))
+        marker = self._progress.latest(letter.delivery.id, stored)
         if marker is None:
             return
         letter.marker = marker
         if marker.sending:
-            self._wait_for_its_end(marker)
-            marker = self._doubt(letter, marker, "sender_gone")
+            known = await self._what_became_of(letter, marker)
+            marker = letter.marker = known or self._doubt(letter, marker, "sender_gone")
         letter.give(marker.carried)
         letter.errcode, letter.failed = marker.errcode, bool(marker.errcode)
+
+    async def _what_became_of(self, letter: Letter, claim: Marker) -> Marker | None:
+        """Return the marker after the call that a claim announced; None: nobody knows.
+
+        Raises:
+            TransientError: somebody will know.
+        """
+        if letter.channel.traits.is_idempotent:
+            self._wait_for_its_end(claim)
+            return None
+        if claim.owner == self._owner:  # never busy here: one delivery is handled once at a time
+            word = self._progress.of(letter.delivery.id)
+        else:
+            word = await self._senders.word(letter.delivery.id, claim)
+        if word is None:
+            return None
+        if word.marker is not None and word.marker.step >= claim.step:
+            return None if word.marker.sending else word.marker
+        if word.forgetful:
+            return None
+        # Written, but not known to be: such a call is never made. Or done since we looked.
+        if (await self._sent.get(letter.delivery.id)).value != claim:
+            raise TransientError("another process has just gone on")
+        return sent.released(claim)
 
     async def send(self, letter: Letter) -> None:
         """Send what is left, as far as the user's quota goes; the rest stays in `letter.items`.
@@ -206,16 +230,21 @@ class Sending:
             media_id = await self._media_id(letter, page)
             if media_id is None:
                 return Refusal(page, None)
-            claim = sent.claimed(
-                letter.marker, page.carried, owner=self._owner, now_ms=self._now_ms()
-            )
-            failpoint("egress.before_claim")
-            await self._write(letter, claim)
-            failpoint("egress.before_send")
-            error = await self._attempt(letter, page, claim, media_id)
+            with self._progress.busy(letter.delivery.id):
+                claim = await self._claim(letter, page)
+                failpoint("egress.before_send")
+                error = await self._attempt(letter, page, claim, media_id)
             if error is not None:
                 return Refusal(page, error)
         return None
+
+    async def _claim(self, letter: Letter, page: Page) -> Marker:
+        """Say that a part is being sent; a claim that is not known to be written is never used."""
+        claim = sent.claimed(letter.marker, page.carried, owner=self._owner, now_ms=self._now_ms())
+        failpoint("egress.before_claim")
+        await self._store(letter, claim)
+        self._remember(letter, claim)
+        return claim
 
     async def _media_id(self, letter: Letter, page: Page) -> str | None:
         if page.attachment is None:
@@ -348,7 +377,7 @@ class Sending:
             errcode = letter.errcode if letter.failed else 0
             await self._write(letter, sent.finished(letter.marker, errcode=errcode))
             failpoint("egress.after_marker")
-        self._progress.pop(letter.delivery.id, None)
+        self._progress.forget(letter.delivery.id)
 
     async def _later(self, letter: Letter, action: Action | None, reason: str) -> NoReturn:
         """Have it tried again while a window of the user is open.
@@ -382,20 +411,23 @@ class Sending:
             raise TransientError("the account's calls of this minute are used", after=left_ms / 1e3)
 
     def _remember(self, letter: Letter, marker: Marker) -> None:
-        letter.marker = self._progress[letter.delivery.id] = marker
-        if len(self._progress) > IN_HAND:
-            self._progress.popitem(last=False)
+        letter.marker = marker
+        self._progress.remember(letter.delivery.id, marker)
 
     async def _write(self, letter: Letter, marker: Marker) -> None:
-        """Write a marker over any earlier one, but never over another process's later one."""
-        is_first = letter.marker is None
+        """Write down what is known, and know it here even where that fails."""
         self._remember(letter, marker)
+        await self._store(letter, marker)
+
+    async def _store(self, letter: Letter, marker: Marker) -> None:
+        """Write a marker over any earlier one, but never over another process's later one."""
         key = letter.delivery.id
-        if is_first:
+        if letter.marker is None:
             ours = await self._sent.create(key, marker)
         else:
             ours = await self._sent.update(key, lambda current: _followed(current, marker))
         if not ours:
+            self._progress.forget(key)
             raise TransientError("another process has taken this delivery over", after=ALIVE)
 
 

@@ -73,10 +73,14 @@ def finished(marker: Marker, *, errcode: int = 0) -> Marker:
 
 
 def latest(stored: Marker | None, remembered: Marker | None) -> Marker | None:
-    """Return the marker that has come further: this process may know more than it could write."""
+    """Return the marker that has come further: this process may know more than it could write.
+
+    What it knows follows a claim that was written; a claim of another's is later than that.
+    """
     if stored is None or remembered is None:
         return stored or remembered
-    return stored if stored.step > remembered.step else remembered
+    is_newer = stored.owner != remembered.owner or stored.step > remembered.step
+    return stored if is_newer else remembered
 
 
 def may_follow(current: Marker | None, new: Marker) -> bool:
