@@ -38,12 +38,12 @@ async def lose_nodes(scene, cluster):
     for stream in ("CHAT", "REPLY"):
         await asyncio.sleep(ROUND / 2)
         leader = await leading(cluster, stream)
-        with scene.happening("broker: kill -9", stream, doubts=True, ends=True):
+        with scene.happening("broker: kill -9", stream, ends=True):
             await asyncio.to_thread(leader.kill)
             await asyncio.sleep(ROUND)
             await asyncio.to_thread(leader.start)
     frozen = await leading(cluster, "KV_conversations")
-    with scene.happening("broker: pause", "KV_conversations", doubts=True, ends=True):
+    with scene.happening("broker: pause", "KV_conversations", ends=True):
         frozen.pause()
         try:
             await asyncio.sleep(ROUND)

@@ -79,7 +79,7 @@ async def test_a_full_disk_loses_nothing_that_was_accepted(one_broker, seed, tmp
                 async with scene.supervised():
                     asking = asyncio.create_task(scene.load.run(messages=300, seconds=20.0))
                     await asyncio.sleep(5.0)
-                    with scene.happening("broker: full disk", "broker", doubts=True, ends=True):
+                    with scene.happening("broker: full disk", "broker", ends=True):
                         filler = fill(disk)
                         await eventually(lambda: turned_away(scene), within=60.0, every=0.5)
                         filler.unlink()

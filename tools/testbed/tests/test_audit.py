@@ -134,6 +134,15 @@ def test_a_repeat_is_forgiven_as_often_as_egress_was_in_doubt():
     assert (found.doubted, found.doubled) == (1, ("#u-1#",))
 
 
+def test_a_repeat_is_laid_at_a_killed_senders_door_unless_an_answer_was_lost():
+    entries = [reply(answer(1)), reply(answer(1)), reply(answer(1))]
+    lost = Journal(accepted={"#u-1#": 1}, doubts={USER: 2}, unanswered={USER: 2})
+    both = Journal(accepted={"#u-1#": 1}, doubts={USER: 2}, unanswered={USER: 1})
+
+    assert judged(entries, 1, journal=lost).orphaned == 0
+    assert judged(entries, 1, journal=both).orphaned == 1
+
+
 def test_order_is_that_of_acceptance():
     """A question that WeChat had to deliver twice comes after a quicker one."""
     entries = [reply(answer(2)), reply(answer(1))]

@@ -2,9 +2,18 @@
 
 import pytest
 from queqiao_testbed.audit import Findings
-from queqiao_testbed.verdict import LAG, SHOWS_WITHIN, Happened, Report, Seen
+from queqiao_testbed.faults import FAULTS
+from queqiao_testbed.verdict import (
+    LAG,
+    NO_ANSWER,
+    SENDER_GONE,
+    SHOWS_WITHIN,
+    Happened,
+    Report,
+    Seen,
+)
 
-KILL = Happened(kind="kill", target="egress-0", began=10.0, ended=12.0, doubts=True)
+KILL = Happened(kind="kill", target="egress-0", began=10.0, ended=12.0, doubts=SENDER_GONE)
 CUT = Happened(kind="cut", target="llm-0", began=10.0, ended=12.0, ends=True)
 
 
@@ -49,10 +58,26 @@ def test_the_last_round_has_to_be_answered_and_not_only_excused():
 )
 def test_a_doubt_needs_a_fault_that_may_cause_one(at, is_explained):
     """A planned restart is none of them."""
-    doubts = (Seen(what="d1", at=at),)
+    doubts = (Seen(what="d1", at=at, cause=SENDER_GONE),)
 
     assert bool(Report(doubts=doubts, faults=(KILL,)).problems) is not is_explained
     assert Report(doubts=doubts, faults=(CUT,)).problems
+
+
+def test_a_kill_explains_no_lost_answer():
+    doubts = (Seen(what="d1", at=11.0, cause=NO_ANSWER),)
+
+    assert Report(doubts=doubts, faults=(KILL,)).problems == {
+        "in doubt without a reason": ("d1: no_answer",)
+    }
+
+
+def test_only_kills_of_egress_itself_leave_a_sender_in_doubt():
+    killed, paused = FAULTS["kill -9 of a replica"], FAULTS["pause (SIGSTOP)"]
+
+    assert killed.doubt_at("egress-1") == SENDER_GONE
+    assert killed.doubt_at("context-0") == paused.doubt_at("egress-1") == ""
+    assert FAULTS["WeChat: HTTP 502"].doubt_at("wechat") == NO_ANSWER
 
 
 def test_an_end_needs_a_fault_that_may_cause_one():

@@ -85,7 +85,7 @@ class Refused(PermanentError):  # noqa: N818 - the broker's word, with its numbe
         self.err_code = problem.err_code
 
 
-class NobodyListens(BrokerUnavailable):  # noqa: N818 - the broker's word
+class NobodyListens(BrokerUnavailable):
     """No connection listens to the subject of a request."""
 
 

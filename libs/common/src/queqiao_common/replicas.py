@@ -39,9 +39,7 @@ class Replicas:
             BrokerUnavailable: it has one, or we have none, and nothing was heard.
         """
         try:
-            return (
-                await self._bus.request(self._subject(name), body, timeout=ANSWERS_WITHIN)
-            ).data
+            return (await self._bus.request(self._subject(name), body, timeout=ANSWERS_WITHIN)).data
         except NobodyListens:
             return None
 

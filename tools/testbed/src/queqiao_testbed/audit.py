@@ -48,13 +48,15 @@ class Journal:
 
     `accepted` is the place of each mark's message in its stream; `apologies` are the marks that
     each delivered apology (or request for patience) stands for; `doubts` are parts that an egress
-    replica had to repeat without knowing whether WeChat had shown them, by user; `redelivered` are
-    the messages (by WeChat's id) that WeChat had to deliver again.
+    replica had to repeat without knowing whether WeChat had shown them, by user, and `unanswered`
+    those of them that were repeated as WeChat's answer was lost; `redelivered` are the messages (by
+    WeChat's id) that WeChat had to deliver again.
     """
 
     accepted: Mapping[str, int]
     apologies: tuple[frozenset[str], ...] = ()
     doubts: Mapping[User, int] = field(default_factory=dict)
+    unanswered: Mapping[User, int] = field(default_factory=dict)
     redelivered: frozenset[str] = frozenset()
 
     @property
@@ -77,6 +79,7 @@ class Findings:
     torn: tuple[str, ...] = ()  # a part of the answer is missing
     doubled: tuple[str, ...] = ()  # beyond the parts that were in doubt
     doubted: int = 0  # shown twice, and counted as such by egress
+    orphaned: int = 0  # of these, not explained by answers of WeChat's that were lost
     headless: tuple[str, ...] = ()  # its beginning went into a request that WeChat had given up
     swapped: tuple[str, ...] = ()
     jumbled: tuple[str, ...] = ()  # a later part of the answer came before its beginning
@@ -97,6 +100,7 @@ class Findings:
             torn=self.torn + other.torn,
             doubled=self.doubled + other.doubled,
             doubted=self.doubted + other.doubted,
+            orphaned=self.orphaned + other.orphaned,
             headless=self.headless + other.headless,
             swapped=self.swapped + other.swapped,
             jumbled=self.jumbled + other.jumbled,
@@ -181,6 +185,7 @@ def audit_user(
     lost = _unexcused(owed, replies, journal, sorry=sorry)
     doubts = journal.doubts.get(user, 0)
     parts = _parts(shown, known, journal, refused)
+    repeats = shown.repeats + parts.repeats
     longest, slowest = _slowest(questions, entries) if user[0] != "sub" else (0.0, "")
     return Findings(
         questions=len(questions),
@@ -191,8 +196,9 @@ def audit_user(
         unanswered=tuple(one.mark for one in missing),
         lost=lost,
         torn=parts.missing,
-        doubled=tuple((shown.repeats + parts.repeats)[doubts:]),
-        doubted=min(doubts, len(shown.repeats + parts.repeats)),
+        doubled=tuple(repeats[doubts:]),
+        doubted=min(doubts, len(repeats)),
+        orphaned=max(0, min(doubts, len(repeats)) - journal.unanswered.get(user, 0)),
         headless=parts.headless,
         swapped=tuple(_swapped(shown.order, known, journal)),
         jumbled=tuple(one for one in parts.late if known[one].msgid not in journal.redelivered),

@@ -19,11 +19,13 @@ from queqiao_common.topology import CONSUMERS, DEAD_LETTERS, SERVICES, SUBJECTS
 from queqiao_testbed.configuration import TOKEN
 from queqiao_testbed.scene import SOON, Rule, Scene
 from queqiao_testbed.schedule import BROKER, Kind, Planned
+from queqiao_testbed.verdict import NO_ANSWER, SENDER_GONE
 
 REPLICAS = tuple(f"{service}-{number}" for service in SERVICES for number in range(2))
 MODEL, WECHAT, USERS, SUBJECT = ("model",), ("wechat",), ("users",), ("subjects",)
 MINUTES_OFF = 120.0
 """Seconds: beyond every deadline of a turn."""
+EGRESS = "egress"
 SEND = "/cgi-bin/message/custom/send"
 POISON = "poison:"
 """How the ids of unreadable events begin."""
@@ -39,13 +41,18 @@ Harm = Callable[[Scene, Planned], Awaitable[None]]
 class Fault(Kind):
     """A kind of fault, and how it is done.
 
-    After one that `doubts`, egress may not know what WeChat has shown: it was stopped in the middle
-    of a call, or heard no answer. After one that `ends`, a process may have given up by itself.
+    `doubts` is why egress may not know afterwards what WeChat has shown: it was killed in the
+    middle of a call, or heard no answer. After one that `ends`, a process may have given up by
+    itself.
     """
 
     harm: Harm
-    doubts: bool = False
+    doubts: str = ""
     ends: bool = False
+
+    def doubt_at(self, target: str) -> str:
+        """Return `doubts` where it hits egress, or WeChat."""
+        return self.doubts if target in WECHAT or target.startswith(EGRESS) else ""
 
 
 # -- processes ------------------------------------------------------------------------------
@@ -258,7 +265,7 @@ def _fault(
     longest: float,
     *,
     rest: float = 1.0,
-    doubts: bool = False,
+    doubts: str = "",
     ends: bool = False,
 ) -> Fault:
     return Fault(
@@ -279,17 +286,15 @@ def _refusing(count: int, *errcodes: int) -> Harm:
 
 FAULTS: Mapping[str, Fault] = {
     "clock: two minutes off": _fault(misdate, REPLICAS, 4.0, 10.0),
-    "kill -9 of a replica": _fault(kill, REPLICAS, 0.0, 2.0, rest=STARTS, doubts=True),
-    "kill -9 of a whole service": _fault(kill, SERVICES, 0.0, 2.0, rest=STARTS, doubts=True),
-    "pause (SIGSTOP)": _fault(pause, REPLICAS, 3.0, 16.0, doubts=True),
+    "kill -9 of a replica": _fault(kill, REPLICAS, 0.0, 2.0, rest=STARTS, doubts=SENDER_GONE),
+    "kill -9 of a whole service": _fault(kill, SERVICES, 0.0, 2.0, rest=STARTS, doubts=SENDER_GONE),
+    "pause (SIGSTOP)": _fault(pause, REPLICAS, 3.0, 16.0),
     "rolling restart": _fault(restart, SERVICES, 16.0, 16.0, rest=STARTS),
-    "broker: kill -9": _fault(
-        kill_broker, (BROKER,), 0.0, 1.5, rest=STARTS, doubts=True, ends=True
-    ),
+    "broker: kill -9": _fault(kill_broker, (BROKER,), 0.0, 1.5, rest=STARTS, ends=True),
     "broker: restart": _fault(restart_broker, (BROKER,), 0.0, 1.0, rest=STARTS, ends=True),
-    "broker: pause": _fault(pause_broker, (BROKER,), 2.0, 6.0, doubts=True, ends=True),
-    "network: cut": _fault(cut, REPLICAS, 2.0, 8.0, doubts=True, ends=True),
-    "network: silence": _fault(freeze, REPLICAS, 3.0, 14.0, doubts=True, ends=True),
+    "broker: pause": _fault(pause_broker, (BROKER,), 2.0, 6.0, ends=True),
+    "network: cut": _fault(cut, REPLICAS, 2.0, 8.0, ends=True),
+    "network: silence": _fault(freeze, REPLICAS, 3.0, 14.0, ends=True),
     "network: latency": _fault(delay, REPLICAS, 4.0, 10.0),
     "model: slow": _fault(slow_model, MODEL, 4.0, 8.0),
     "model: errors": _fault(broken_model, MODEL, 3.0, 6.0),
@@ -312,10 +317,14 @@ FAULTS: Mapping[str, Fault] = {
     "WeChat: messages of this user used (45047)": _fault(_refusing(2, 45047), WECHAT, 2.0, 3.0),
     "WeChat: text too long (45002)": _fault(_refusing(1, 45002), WECHAT, 2.0, 3.0),
     "WeChat: HTTP 502": _fault(
-        wechat({"kind": "http", "status": 502, "probability": 0.5}), WECHAT, 2.0, 4.0, doubts=True
+        wechat({"kind": "http", "status": 502, "probability": 0.5}),
+        WECHAT,
+        2.0,
+        4.0,
+        doubts=NO_ANSWER,
     ),
     "WeChat: answer lost after the effect": _fault(
-        wechat({"kind": "disconnect_after", "count": 3}), WECHAT, 2.0, 4.0, doubts=True
+        wechat({"kind": "disconnect_after", "count": 3}), WECHAT, 2.0, 4.0, doubts=NO_ANSWER
     ),
     "WeChat: slow": _fault(
         wechat({"kind": "delay", "seconds": 3.0, "probability": 0.3}), WECHAT, 3.0, 6.0
@@ -328,5 +337,5 @@ FAULTS: Mapping[str, Fault] = {
 LONG_ONLY: Mapping[str, Fault] = {
     # The account then rests until the next minute begins: too long for the short form.
     "WeChat: calls of this minute used (45011)": _fault(_refusing(1, 45011), WECHAT, 2.0, 3.0),
-    "pause (SIGSTOP), long": _fault(pause, REPLICAS, 20.0, 60.0, doubts=True),
+    "pause (SIGSTOP), long": _fault(pause, REPLICAS, 20.0, 60.0),
 }

@@ -20,7 +20,7 @@ from queqiao_common.topology import CHAT, CONSUMERS, DEAD, INBOUND, READY, REPLY
 from queqiao_testbed.audit import Journal, User
 from queqiao_testbed.configuration import ACCOUNTS, TOKEN
 from queqiao_testbed.system import System
-from queqiao_testbed.verdict import Seen
+from queqiao_testbed.verdict import NO_ANSWER, Seen
 
 PATIENCE = 20
 """Unanswered requests (1.5 s each) after which the journal cannot be read."""
@@ -96,7 +96,8 @@ class Logs:
         with contextlib.suppress(msgspec.MsgspecError, ValueError):
             record = msgspec.json.decode(line[line.rindex('{"time"') :], type=dict[str, Any])
             if record.get("event") == AMBIGUOUS:
-                self.doubts.append(Seen(what=str(record["delivery_id"]), at=time.time()))
+                delivery, cause = str(record["delivery_id"]), str(record["cause"])
+                self.doubts.append(Seen(what=delivery, at=time.time(), cause=cause))
             if record.get("event") == BROKEN or "exception" in record:
                 self.accidents.append(line)
 
@@ -135,6 +136,7 @@ class Recorder:
             accepted=dict(self._accepted),
             apologies=tuple(self._apologies.values()),
             doubts=await self._doubts(),
+            unanswered=await self._unanswered(),
             redelivered=await self._redelivered(),
         )
 
@@ -152,10 +154,19 @@ class Recorder:
 
     async def _doubts(self) -> Mapping[User, int]:
         """Count, by user, the parts that egress repeated without knowing whether they were seen."""
-        names = await conversations(self._system)
         logged = Counter(one.what for one in self._logs.doubts)
+        return await self._by_user(logged | self._sent)
+
+    async def _unanswered(self) -> Mapping[User, int]:
+        """Count those whose sender lives: WeChat's answer was lost."""
+        return await self._by_user(
+            Counter(one.what for one in self._logs.doubts if one.cause == NO_ANSWER)
+        )
+
+    async def _by_user(self, deliveries: Mapping[str, int]) -> Mapping[User, int]:
+        names = await conversations(self._system)
         found: Counter[User] = Counter()
-        for delivery, count in (logged | self._sent).items():
+        for delivery, count in deliveries.items():
             conv = delivery.split(".")[1]
             if count and conv in names:
                 found[names[conv]] += count

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 
 from queqiao_testbed.chaos import Form
 from queqiao_testbed.clocks import PACKAGE, find_library
-from queqiao_testbed.verdict import Report
+from queqiao_testbed.schedule import parts
+from queqiao_testbed.verdict import SENDER_GONE, Report
 
 Row = tuple[str, object]
 
@@ -26,7 +27,7 @@ def table(report: Report, form: Form, *, seed: int) -> str:
 
 def _seen(report: Report) -> Iterable[Row]:
     found = report.findings
-    unexplained = report.unexplained(report.doubts, "doubts")
+    gone = sum(one.cause == SENDER_GONE for one in report.doubts)
     yield "messages", found.questions
     yield "answered", found.answered
     yield "never acknowledged (WeChat told the user so itself)", found.refused
@@ -34,9 +35,12 @@ def _seen(report: Report) -> Iterable[Row]:
     yield "answered by the apology or the request for patience", found.excused
     yield "lost", len(found.lost)
     yield "torn (a part of the answer is missing)", len(found.torn)
-    yield "counted as ambiguous by egress", len(report.doubts)
-    yield "of these, without a kill, a pause, a cut or a lost answer", len(unexplained)
-    yield "shown twice, and counted as ambiguous", found.doubted
+    yield "processes of egress that were killed", _killed(report)
+    yield "counted as ambiguous by egress: its sender was killed", gone
+    yield "counted as ambiguous by egress: WeChat's answer was lost", len(report.doubts) - gone
+    yield "of these, without such a fault", len(report.unexplained_doubts)
+    yield "shown twice, and counted: its sender was killed", found.orphaned
+    yield "shown twice, and counted: WeChat's answer was lost", found.doubted - found.orphaned
     yield "doubled otherwise", len(found.doubled)
     yield "out of order (of answers, or of the parts of one)", len(found.swapped + found.jumbled)
     yield "crossed (another user's answer)", len(found.crossed)
@@ -48,6 +52,11 @@ def _seen(report: Report) -> Iterable[Row]:
     yield "other events buried", sum(report.buried.values())
     yield "processes that ended unasked, or not cleanly", len(report.ends)
     yield "longest time from a question to its answer", f"{found.longest:.1f} s ({found.slowest})"
+
+
+def _killed(report: Report) -> int:
+    killed = (one.target for one in report.faults if one.doubts == SENDER_GONE)
+    return sum(len(parts(target, replicas=2)) for target in killed)
 
 
 def _rows(head: tuple[str, str], rows: Iterable[Row]) -> str:

@@ -93,7 +93,7 @@ class Scene:
 
     @contextlib.contextmanager
     def happening(
-        self, kind: str, target: str, *, doubts: bool = False, ends: bool = False
+        self, kind: str, target: str, *, doubts: str = "", ends: bool = False
     ) -> Iterator[None]:
         """Record that something is done to the system while the context is open."""
         began = time.time()

@@ -13,6 +13,8 @@ EXCUSED = 0.10
 """The share of questions that an apology may stand for."""
 SHOWS_WITHIN = 90.0
 """Seconds after a fault within which a doubt or an end that it caused has come to light."""
+SENDER_GONE, NO_ANSWER = "sender_gone", "no_answer"
+"""Why egress is in doubt: its process was killed, or WeChat's answer lost."""
 LAG = 2.0
 """Seconds that the test bed's loop may be late; beyond it, faults and users were not as planned."""
 
@@ -21,15 +23,15 @@ LAG = 2.0
 class Happened:
     """A fault that was done, in Unix seconds of the test bed's own clock.
 
-    After one that `doubts`, egress may not know what WeChat has shown; after one that `ends`, a
-    process may have given up by itself.
+    `doubts` is why egress may not know afterwards what WeChat has shown, by the cause that it logs;
+    after one that `ends`, a process may have given up by itself.
     """
 
     kind: str
     target: str
     began: float
     ended: float
-    doubts: bool = False
+    doubts: str = ""
     ends: bool = False
 
     def explains(self, at: float) -> bool:
@@ -43,6 +45,7 @@ class Seen:
 
     what: str
     at: float
+    cause: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,8 +82,8 @@ class Report:
             "crossed": found.crossed,
             "not answered though all was well again": sorted(self.final & {*found.unanswered}),
             f"excused, of {found.questions}": self._excused_beyond,
-            "in doubt without a reason": self.unexplained(self.doubts, "doubts"),
-            "ended without a reason": self.unexplained(self.ends, "ends"),
+            "in doubt without a reason": self.unexplained_doubts,
+            "ended without a reason": self._unexplained_ends,
             "not back after a restart": self.late,
             "backlog": self.backlog,
             "not ready": self.not_ready,
@@ -105,9 +108,21 @@ class Report:
         found = self.findings
         return found.excused if found.excused > self.excused_share * found.questions else 0
 
-    def unexplained(self, seen: tuple[Seen, ...], what: str) -> tuple[str, ...]:
-        """Return what no fault explains that may cause such a thing."""
-        causes = [fault for fault in self.faults if getattr(fault, what)]
+    @property
+    def unexplained_doubts(self) -> tuple[str, ...]:
+        """What egress was in doubt about without a fault that leaves it in this kind of doubt."""
         return tuple(
-            one.what for one in seen if not any(cause.explains(one.at) for cause in causes)
+            f"{one.what}: {one.cause}"
+            for one in self.doubts
+            if not any(
+                fault.doubts == one.cause and fault.explains(one.at) for fault in self.faults
+            )
+        )
+
+    @property
+    def _unexplained_ends(self) -> tuple[str, ...]:
+        return tuple(
+            one.what
+            for one in self.ends
+            if not any(fault.ends and fault.explains(one.at) for fault in self.faults)
         )
