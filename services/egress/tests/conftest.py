@@ -141,6 +141,7 @@ class World:
         self.ledgers: MemoryDocuments[Ledger] = MemoryDocuments()
         self.wechat = FakeWeChat()
         self.now_ms = NOW_MS + 1000
+        self.is_silent = False
         self.takes = takes
         self.gives = gives
         self.processes: list[Process] = []
@@ -181,6 +182,8 @@ class World:
 
     async def ask(self, owner, body):
         """Ask a process as `Replicas` does."""
+        if self.is_silent:
+            raise BrokerUnavailable("nothing heard")
         for process in self.processes:
             if process.owner == owner and process.is_frozen:
                 raise BrokerUnavailable("nothing heard")

@@ -399,7 +399,7 @@ async def test_a_sender_that_is_cut_off_comes_back_and_says_what_became_of_it(ac
     active.sent.update = real
     active.kill(active.first)
     other = active.another()
-    for seconds in (10, 2):
+    for seconds in (10, 2, 2):
         active.now_ms += seconds * 1000
         with pytest.raises(TransientError, match="may come back"):
             await active.deliver(delivery(), attempt=2, process=other)
@@ -411,20 +411,55 @@ async def test_a_sender_that_is_cut_off_comes_back_and_says_what_became_of_it(ac
     assert causes_of_doubt(caplog) == []
 
 
-async def test_a_sender_that_is_gone_is_given_time_to_come_back_from_when_it_was_missed(active):
+async def missed(active, process, times):
+    """Look for the sender of a delivery that is away."""
+    for _ in range(times):
+        active.now_ms += 2_000
+        with pytest.raises(TransientError, match="may come back") as caught:
+            await active.deliver(delivery(), attempt=2, process=process)
+        assert caught.value.after == 2.0
+
+
+async def test_a_sender_is_gone_when_it_was_missed_time_after_time(active):
     running, _ = await under_way(active)
     await ended(running)
     active.kill(active.first)
     other = active.another()
     active.now_ms += 60_000
-    with pytest.raises(TransientError) as caught:
-        await active.deliver(delivery(), attempt=2, process=other)
-    assert caught.value.after == 5.0
+    await missed(active, other, 3)
 
-    active.now_ms += 5_000
+    active.now_ms += 2_000
     await active.deliver(delivery(), attempt=3, process=other)
 
     assert len(active.wechat.shown) == 1
+
+
+async def test_looks_for_many_deliveries_at_once_are_one(active):
+    running, _ = await under_way(active)
+    await ended(running)
+    active.kill(active.first)
+    other = active.another()
+    active.now_ms += 60_000
+
+    for _ in range(10):
+        with pytest.raises(TransientError, match="may come back"):
+            await active.deliver(delivery(), attempt=2, process=other)
+
+
+async def test_a_broker_that_says_nothing_begins_the_looks_anew(active):
+    """After its outage the others come back one after the other."""
+    running, _ = await under_way(active)
+    await ended(running)
+    active.kill(active.first)
+    other = active.another()
+    active.now_ms += 60_000
+    await missed(active, other, 3)
+    active.is_silent = True
+    with pytest.raises(TransientError, match="says nothing"):
+        await active.deliver(delivery(), attempt=2, process=other)
+    active.is_silent = False
+
+    await missed(active, other, 3)
 
 
 @pytest.mark.parametrize("asker", ["one", "two"])
@@ -451,7 +486,7 @@ async def test_a_sender_that_may_have_forgotten_leaves_it_in_doubt(active, caplo
     running, _ = await under_way(active)
     await ended(running)
     active.first.progress = Progress(limit=0)
-    active.first.progress.remember("another", Marker(owner="one", since_ms=0))
+    active.first.progress.remember("another", Marker(owner="one", since_ms=0))  # no room for it
 
     await active.deliver(delivery(), attempt=2, process=active.another())
 

@@ -5,6 +5,7 @@ then what WeChat answered, and are waited for. A killed one's connection is clos
 """
 
 from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 
 import msgspec
 from queqiao_common.errors import BrokerUnavailable, TransientError
@@ -14,11 +15,12 @@ from queqiao_egress.sent import Marker
 
 ALIVE = 12.0
 """Seconds for which a sender that cannot be reached may still be sending: beyond its time-outs."""
-AWAY = 5.0
-"""Seconds that a sender must be out of reach: whoever is cut off for a moment comes back."""
+LOOKS = 4
+"""How often in a row a sender must be found away: who was cut off, or whose broker was, comes
+back."""
 FROZEN = 90.0
 """Seconds after its claim for which a sender that is connected and says nothing is waited for."""
-BUSY_AGAIN, SILENT_AGAIN = 1.0, 5.0
+BUSY_AGAIN, AWAY_AGAIN, SILENT_AGAIN = 1.0, 2.0, 5.0
 """Seconds after which it is asked again."""
 
 Ask = Callable[[str, bytes], Awaitable[bytes | None]]
@@ -27,13 +29,18 @@ Ask = Callable[[str, bytes], Awaitable[bytes | None]]
 _decode = msgspec.json.Decoder(Word).decode
 
 
+class _Missed(NamedTuple):
+    times: int = 0
+    last_ms: int = 0
+
+
 class Senders:
     """The replicas of egress as another one sees them."""
 
     def __init__(self, ask: Ask, *, now_ms: Callable[[], int]) -> None:
         self._ask = ask
         self._now_ms = now_ms
-        self._missed: dict[str, tuple[int, int]] = {}
+        self._missed: dict[str, _Missed] = {}
 
     async def word(self, delivery_id: str, marker: Marker) -> Word | None:
         """Return what the sender of a part says of the delivery; None: it is gone.
@@ -45,24 +52,24 @@ class Senders:
         try:
             answer = await self._ask(marker.owner, delivery_id.encode())
         except BrokerUnavailable:
+            self._missed.pop(marker.owner, None)
             if age > FROZEN:
                 return None
             raise TransientError("its sender says nothing", after=SILENT_AGAIN) from None
-        if answer is None:
-            left = max(ALIVE - age, AWAY - self._away_for(marker.owner))
-            if left > 0:
-                raise TransientError("its sender may come back", after=left)
-            return None
-        word = _decode(answer)
-        if word.busy:
-            raise TransientError("another process is sending", after=BUSY_AGAIN)
-        return word
+        if answer is not None:
+            self._missed.pop(marker.owner, None)
+            word = _decode(answer)
+            if word.busy:
+                raise TransientError("another process is sending", after=BUSY_AGAIN)
+            return word
+        if self._times_missed(marker.owner) < LOOKS or age < ALIVE:
+            raise TransientError("its sender may come back", after=AWAY_AGAIN)
+        return None
 
-    def _away_for(self, owner: str) -> float:
-        """Return for how many seconds a sender has been found away, time after time."""
+    def _times_missed(self, owner: str) -> int:
+        """Count a look at a sender that is away; those for many deliveries at once are one."""
         now_ms = self._now_ms()
-        first, last = self._missed.get(owner, (now_ms, now_ms))
-        if now_ms - last > FROZEN * 1000:
-            first = now_ms  # that was another time
-        self._missed[owner] = first, now_ms
-        return (now_ms - first) / 1000
+        missed = self._missed.get(owner, _Missed())
+        if now_ms - missed.last_ms >= AWAY_AGAIN * 1000:
+            self._missed[owner] = missed = _Missed(missed.times + 1, now_ms)
+        return missed.times
