@@ -22,7 +22,7 @@ from queqiao_egress.outages import Outages
 from queqiao_egress.pacing import retry_after, until_next_minute
 from queqiao_egress.pages import Page
 from queqiao_egress.plan import UNLIMITED, Plan, Rules, Situation, plan
-from queqiao_egress.progress import Progress
+from queqiao_egress.progress import Progress, Word
 from queqiao_egress.quota import Ledger
 from queqiao_egress.senders import ALIVE, Senders
 from queqiao_egress.sent import Marker
@@ -108,9 +108,8 @@ class Sending:
         if letter.channel.traits.is_idempotent:
             self._wait_for_its_end(claim)
             return None
-        if claim.owner == self._owner:  # never busy here: one delivery is handled once at a time
-            word = self._progress.of(letter.delivery.id)
-        else:
+        word: Word | None = self._progress.of(letter.delivery.id)
+        if claim.owner != self._owner:  # ours is never busy: one delivery is handled once at a time
             word = await self._senders.word(letter.delivery.id, claim)
         if word is None:
             return None

@@ -19,6 +19,7 @@ from queqiao_egress.channels.miniprogram import MiniProgram
 from queqiao_egress.channels.official import Official, PassiveOnly
 from queqiao_egress.channels.port import Channel
 from queqiao_egress.channels.wecom import WeCom
+from queqiao_egress.patience import patient
 from queqiao_egress.tokens import Fetch, Held, Tokens
 
 TIMEOUT = httpx.Timeout(7.0, connect=3.0)
@@ -27,7 +28,7 @@ LIMITS = httpx.Limits(max_connections=256, max_keepalive_connections=64, keepali
 
 def open_http() -> httpx.AsyncClient:
     """Return the connections to WeChat that all accounts share."""
-    return httpx.AsyncClient(timeout=TIMEOUT, limits=LIMITS, follow_redirects=False)
+    return patient(httpx.AsyncClient(timeout=TIMEOUT, limits=LIMITS, follow_redirects=False))
 
 
 class Builder:

@@ -47,9 +47,9 @@ def page() -> str:
             [_subject(one) for one in SUBJECTS],
         ),
         "",
-        f"In no stream, and no event: `{REPLICA.replace('{', '<').replace('}', '>')}`, by which one",
-        "replica asks another of its service for what only that one knows (egress: what became of",
-        "a call). Whoever gives services users of their own at the broker lets egress use it.",
+        f"In no stream, and no event: `{_shown(REPLICA)}`, by which one replica asks another of",
+        "its service for what only that one knows (egress: what became of a call). Whoever gives",
+        "services users of their own at the broker lets egress publish and subscribe there.",
         "",
         "## Events",
         "",
@@ -80,12 +80,16 @@ def _subject(one: Subject[Event]) -> tuple[str, ...]:
     if one in BROADCAST:
         readers.append(BROADCAST[one])
     return (
-        f"`{one.pattern.replace('{', '<').replace('}', '>')}`",
+        f"`{_shown(one.pattern)}`",
         f"[{one.event.__name__}](#{one.event.__name__.lower()})",
         one.published_by,
         ", ".join(readers),
         one.means,
     )
+
+
+def _shown(pattern: str) -> str:
+    return pattern.replace("{", "<").replace("}", ">")
 
 
 def _struct(kind: type[Struct]) -> list[str]:
