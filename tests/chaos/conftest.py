@@ -10,6 +10,8 @@ from queqiao_common.settings import environment
 from queqiao_testbed.brokers import ProcessBroker, started
 from queqiao_testbed.chaos import LONG, SHORT, Form
 
+IS_LONG = environment("QUEQIAO_CHAOS_LONG") == "1"
+
 
 @pytest.fixture
 def seed() -> int:
@@ -20,11 +22,17 @@ def seed() -> int:
 @pytest.fixture
 def form() -> Form:
     """The short form, or the long one (`QUEQIAO_CHAOS_LONG=1`), or one's own."""
-    form = LONG if environment("QUEQIAO_CHAOS_LONG") == "1" else SHORT
+    form = LONG if IS_LONG else SHORT
     messages = int(environment("QUEQIAO_CHAOS_MESSAGES") or form.messages)
     seconds = float(environment("QUEQIAO_CHAOS_SECONDS") or messages / form.rate)
     faults = max(1, round(form.faults * seconds / form.seconds))
     return Form(messages=messages, seconds=seconds, faults=faults, kinds=form.kinds)
+
+
+@pytest.fixture(params=["resend", "drop"] if IS_LONG else ["resend"])
+def unanswered(request: pytest.FixtureRequest) -> str:
+    """What is done with a part that WeChat said nothing to; the short form has the default."""
+    return str(request.param)
 
 
 @pytest.fixture

@@ -75,6 +75,7 @@ class Process:
         self.owner = owner
         self.progress = Progress()
         self.is_frozen = False
+        self.senders = Senders(world.ask, now_ms=self.clock)
         world.processes.append(self)
         config = world.config()
         attachments = Attachments(world.objects, now_ms=self.clock)
@@ -83,7 +84,7 @@ class Process:
             ledgers=world.ledgers,
             attachments=attachments,
             outages=world.outages,
-            senders=Senders(world.ask, now_ms=self.clock),
+            senders=self.senders,
             progress=self.progress,
             settings=world.settings,
             owner=owner,

@@ -22,7 +22,12 @@ from queqiao_common.testing import (
 from queqiao_common.worker import Buried
 from queqiao_egress.progress import Progress
 from queqiao_egress.sent import Marker
-from queqiao_wechat.client import AmbiguousError, ApiError, UnreachableError
+from queqiao_wechat.client import (
+    AmbiguousError,
+    ApiError,
+    UnansweredError,
+    UnreachableError,
+)
 from queqiao_wechat.errcodes import lookup
 from queqiao_wechat.text import size
 
@@ -289,18 +294,32 @@ def causes_of_doubt(caplog):
     return [line.cause for line in caplog.records if line.message == "delivery.ambiguous"]
 
 
-@pytest.mark.parametrize(("policy", "copies"), [("resend", 1), ("drop", 0)])
-async def test_a_lost_answer_is_settled_by_policy(world, policy, copies, caplog):
-    active = world(mode="active", settings=Settings(ambiguous=policy))
-    active.wechat.answers = [AmbiguousError("time-out")]
+NO_ANSWER = UnansweredError("ReadTimeout"), "no_answer"
+BAD_ANSWER = AmbiguousError("HTTP 502"), "bad_answer"
+
+
+@pytest.mark.parametrize(
+    ("error", "settings", "policy"),
+    [
+        (NO_ANSWER, {"ambiguous": "resend"}, "resend"),
+        (NO_ANSWER, {"ambiguous": "drop"}, "drop"),
+        (NO_ANSWER, {"ambiguous": "resend", "unanswered": "drop"}, "drop"),
+        (NO_ANSWER, {"ambiguous": "drop", "unanswered": "resend"}, "resend"),
+        (BAD_ANSWER, {"ambiguous": "resend", "unanswered": "drop"}, "resend"),
+        (BAD_ANSWER, {"ambiguous": "drop", "unanswered": "resend"}, "drop"),
+    ],
+)
+async def test_a_lost_answer_is_settled_by_policy(world, error, settings, policy, caplog):
+    active = world(mode="active", settings=Settings(**settings))
+    active.wechat.answers = [error[0]]
     try:
         result = await active.deliver(delivery())
     except TransientError:
         result = await active.deliver(delivery(), attempt=2)
 
     assert result.status == "delivered"
-    assert causes_of_doubt(caplog) == ["no_answer"]
-    assert len(active.wechat.shown) == copies
+    assert causes_of_doubt(caplog) == [error[1]]
+    assert len(active.wechat.shown) == (policy == "resend")
     assert any("may have arrived" in reason for reason in result.reasons) is (policy == "drop")
 
 
@@ -432,6 +451,29 @@ async def test_a_sender_is_gone_when_it_was_missed_time_after_time(active):
     await active.deliver(delivery(), attempt=3, process=other)
 
     assert len(active.wechat.shown) == 1
+
+
+async def test_a_sender_that_lost_its_connection_with_the_broker_is_waited_for_as_one_that_sleeps(
+    active,
+):
+    """A broker that restarts ends the connection of whoever stands still just then."""
+    running, _ = await under_way(active)
+    await ended(running)
+    active.kill(active.first)
+    other = active.another()
+    other.senders.reconnected()  # before the sender's claim: of no account
+    active.now_ms += 20_000
+    await missed(active, other, 2)
+
+    other.senders.reconnected()
+    for _ in range(13):
+        active.now_ms += 5_000
+        with pytest.raises(TransientError, match="may come back") as caught:
+            await active.deliver(delivery(), attempt=2, process=other)
+        assert caught.value.after == 5.0
+
+    active.now_ms += 5_000
+    assert (await active.deliver(delivery(), attempt=3, process=other)).status == "delivered"
 
 
 async def test_looks_for_many_deliveries_at_once_are_one(active):

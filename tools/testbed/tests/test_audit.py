@@ -134,7 +134,7 @@ def test_a_repeat_is_forgiven_as_often_as_egress_was_in_doubt():
     assert (found.doubted, found.doubled) == (1, ("#u-1#",))
 
 
-def test_a_repeat_is_laid_at_a_killed_senders_door_unless_an_answer_was_lost():
+def test_a_repeat_is_laid_at_a_killed_senders_door_where_there_was_one():
     entries = [reply(answer(1)), reply(answer(1)), reply(answer(1))]
     lost = Journal(accepted={"#u-1#": 1}, doubts={USER: 2}, unanswered={USER: 2})
     both = Journal(accepted={"#u-1#": 1}, doubts={USER: 2}, unanswered={USER: 1})

@@ -4,6 +4,7 @@ import pytest
 from queqiao_testbed.audit import Findings
 from queqiao_testbed.faults import FAULTS
 from queqiao_testbed.verdict import (
+    BAD_ANSWER,
     LAG,
     NO_ANSWER,
     SENDER_GONE,
@@ -77,7 +78,7 @@ def test_only_kills_of_egress_itself_leave_a_sender_in_doubt():
 
     assert killed.doubt_at("egress-1") == SENDER_GONE
     assert killed.doubt_at("context-0") == paused.doubt_at("egress-1") == ""
-    assert FAULTS["WeChat: HTTP 502"].doubt_at("wechat") == NO_ANSWER
+    assert FAULTS["WeChat: HTTP 502"].doubt_at("wechat") == BAD_ANSWER
 
 
 def test_an_end_needs_a_fault_that_may_cause_one():

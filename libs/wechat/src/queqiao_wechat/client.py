@@ -20,6 +20,7 @@ T = TypeVar("T")
 
 _QUERY_TOKEN = re.compile(r"((?:access_token|corpsecret|response_code)=)[^&\s\"']+")
 _ANSWERS = ("application/json", "text/plain", "text/json")
+_SILENCE = (httpx.ReadTimeout, httpx.ReadError, httpx.RemoteProtocolError)
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 
 
@@ -45,6 +46,10 @@ class ApiError(WeChatError):
 
 class AmbiguousError(WeChatError):
     """The request may have reached WeChat and its answer was lost: a repeat may show twice."""
+
+
+class UnansweredError(AmbiguousError):
+    """The request was sent whole, and nothing came back: as a rule it has had its effect."""
 
 
 class UnreachableError(WeChatError):
@@ -314,6 +319,8 @@ async def exchange(
         response = await http.send(request)
     except _NOT_SENT as error:
         raise UnreachableError(f"WeChat cannot be reached ({type(error).__name__})") from None
+    except _SILENCE as error:
+        raise UnansweredError(f"WeChat did not answer ({type(error).__name__})") from None
     except httpx.HTTPError as error:
         raise AmbiguousError(f"WeChat's answer was lost ({type(error).__name__})") from None
     return _answer(response.status_code, response.content, token, codes)

@@ -57,12 +57,14 @@ async def main(runtime: Runtime) -> None:
             config, http, tokens=runtime.bucket(TOKENS, Held), owner=owner, now_ms=runtime.now_ms
         )
         progress, replicas = Progress(), Replicas(runtime.bus, runtime.service)
+        senders = Senders(replicas.ask, now_ms=runtime.now_ms)
         await replicas.listen(owner, progress.answer)
+        runtime.bus.when_reconnected(senders.reconnected)
         ways = ways_of(
             runtime,
             builder.channels(config.accounts),
             media,
-            senders=Senders(replicas.ask, now_ms=runtime.now_ms),
+            senders=senders,
             progress=progress,
             owner=owner,
         )

@@ -41,6 +41,7 @@ class Senders:
         self._ask = ask
         self._now_ms = now_ms
         self._missed: dict[str, _Missed] = {}
+        self._connected_ms = 0
 
     async def word(self, delivery_id: str, marker: Marker) -> Word | None:
         """Return what the sender of a part says of the delivery; None: it is gone.
@@ -62,9 +63,18 @@ class Senders:
             if word.busy:
                 raise TransientError("another process is sending", after=BUSY_AGAIN)
             return word
-        if self._times_missed(marker.owner) < LOOKS or age < ALIVE:
-            raise TransientError("its sender may come back", after=AWAY_AGAIN)
+        if marker.since_ms < self._connected_ms:
+            is_gone, again = age > FROZEN, SILENT_AGAIN
+        else:
+            is_gone, again = self._times_missed(marker.owner) >= LOOKS and age >= ALIVE, AWAY_AGAIN
+        if not is_gone:
+            raise TransientError("its sender may come back", after=again)
         return None
+
+    def reconnected(self) -> None:
+        """Note that the broker was away: so were the others, and one that stands still is yet."""
+        self._connected_ms = self._now_ms()
+        self._missed.clear()
 
     def _times_missed(self, owner: str) -> int:
         """Count a look at a sender that is away; those for many deliveries at once are one."""

@@ -11,7 +11,12 @@ from queqiao_common.errors import PermanentError, TransientError
 from queqiao_common.failpoints import failpoint
 from queqiao_common.kv import Documents
 from queqiao_common.settings import Delivery as Settings
-from queqiao_wechat.client import AmbiguousError, ApiError, UnreachableError
+from queqiao_wechat.client import (
+    AmbiguousError,
+    ApiError,
+    UnansweredError,
+    UnreachableError,
+)
 from queqiao_wechat.errcodes import Action
 
 from queqiao_egress import quota, sent
@@ -25,7 +30,7 @@ from queqiao_egress.plan import UNLIMITED, Plan, Rules, Situation, plan
 from queqiao_egress.progress import Progress, Word
 from queqiao_egress.quota import Ledger
 from queqiao_egress.senders import ALIVE, Senders
-from queqiao_egress.sent import Marker
+from queqiao_egress.sent import Marker, Policy
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +83,7 @@ class Sending:
         self._senders = senders
         self._progress = progress
         self._policy = settings.ambiguous
+        self._unanswered = settings.unanswered or settings.ambiguous
         self._owner = owner
         self._now_ms = now_ms
         self._paused_until_ms: dict[str, int] = {}
@@ -95,7 +101,9 @@ class Sending:
         letter.marker = marker
         if marker.sending:
             known = await self._what_became_of(letter, marker)
-            marker = letter.marker = known or self._doubt(letter, marker, "sender_gone")
+            marker = letter.marker = known or self._doubt(
+                letter, marker, "sender_gone", self._policy
+            )
         letter.give(marker.carried)
         letter.errcode, letter.failed = marker.errcode, bool(marker.errcode)
 
@@ -310,13 +318,15 @@ class Sending:
     async def _be_unsure(self, letter: Letter, claim: Marker, error: AmbiguousError) -> None:
         if letter.channel.traits.is_idempotent:
             await self._later(letter, None, str(error))  # the marker goes on saying "sending"
-        marker = self._doubt(letter, claim, "no_answer")
+        is_silence = isinstance(error, UnansweredError)
+        policy = self._unanswered if is_silence else self._policy
+        marker = self._doubt(letter, claim, "no_answer" if is_silence else "bad_answer", policy)
         letter.give(marker.carried)
-        if self._policy == "resend":
+        if policy == "resend":
             await self._write(letter, marker)
             await self._later(letter, None, str(error))
 
-    def _doubt(self, letter: Letter, marker: Marker, cause: str) -> Marker:
+    def _doubt(self, letter: Letter, marker: Marker, cause: str, policy: Policy) -> Marker:
         """Settle a part whose sender is gone, or whose answer was lost.
 
         Where the channel has a key that is taken only once, it is simply sent again; elsewhere it
@@ -327,12 +337,12 @@ class Sending:
             settled = sent.released(marker)
             self._remember(letter, settled)
             return settled
-        AMBIGUOUS.labels(self._policy).inc()
-        fields = {"delivery_id": letter.delivery.id, "policy": self._policy}
+        AMBIGUOUS.labels(policy).inc()
+        fields = {"delivery_id": letter.delivery.id, "policy": policy}
         part = marker.parts + 1
         log.warning("delivery.ambiguous", extra=fields | {"part": part, "cause": cause})
-        letter.reasons.append(f"part {part} may have arrived: {self._policy}")
-        settled = sent.doubtful(marker, self._policy)
+        letter.reasons.append(f"part {part} may have arrived: {policy}")
+        settled = sent.doubtful(marker, policy)
         self._remember(letter, settled)
         return settled
 

@@ -79,7 +79,7 @@ class Findings:
     torn: tuple[str, ...] = ()  # a part of the answer is missing
     doubled: tuple[str, ...] = ()  # beyond the parts that were in doubt
     doubted: int = 0  # shown twice, and counted as such by egress
-    orphaned: int = 0  # of these, not explained by answers of WeChat's that were lost
+    orphaned: int = 0  # of these, as many as had a sender that was gone
     headless: tuple[str, ...] = ()  # its beginning went into a request that WeChat had given up
     swapped: tuple[str, ...] = ()
     jumbled: tuple[str, ...] = ()  # a later part of the answer came before its beginning
@@ -198,7 +198,7 @@ def audit_user(
         torn=parts.missing,
         doubled=tuple(repeats[doubts:]),
         doubted=min(doubts, len(repeats)),
-        orphaned=max(0, min(doubts, len(repeats)) - journal.unanswered.get(user, 0)),
+        orphaned=min(len(repeats), doubts - journal.unanswered.get(user, 0)),
         headless=parts.headless,
         swapped=tuple(_swapped(shown.order, known, journal)),
         jumbled=tuple(one for one in parts.late if known[one].msgid not in journal.redelivered),

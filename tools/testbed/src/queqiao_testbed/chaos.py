@@ -91,10 +91,21 @@ def _told(error: Exception) -> str:
 
 
 async def run_chaos(
-    folder: Path, broker: ProcessBroker, form: Form, schedule: Sequence[Planned], *, seed: int
+    folder: Path,
+    broker: ProcessBroker,
+    form: Form,
+    schedule: Sequence[Planned],
+    *,
+    seed: int,
+    unanswered: str,
 ) -> Report:
-    """Do what a schedule says to a system whose broker is running, and report."""
-    async with staged(folder, [broker], seed=seed) as scene:
+    """Do what a schedule says to a system whose broker is running, and report.
+
+    `unanswered` is the setting of that name.
+    """
+    options = usual_options()
+    options.settings["delivery"] = {"unanswered": unanswered}
+    async with staged(folder, [broker], seed=seed, options=options) as scene:
         async with scene.supervised():
             await _attack(scene, form, schedule)
             return await judged(scene)

@@ -19,7 +19,7 @@ from queqiao_common.topology import CONSUMERS, DEAD_LETTERS, SERVICES, SUBJECTS
 from queqiao_testbed.configuration import TOKEN
 from queqiao_testbed.scene import SOON, Rule, Scene
 from queqiao_testbed.schedule import BROKER, Kind, Planned
-from queqiao_testbed.verdict import NO_ANSWER, SENDER_GONE
+from queqiao_testbed.verdict import BAD_ANSWER, NO_ANSWER, SENDER_GONE
 
 REPLICAS = tuple(f"{service}-{number}" for service in SERVICES for number in range(2))
 MODEL, WECHAT, USERS, SUBJECT = ("model",), ("wechat",), ("users",), ("subjects",)
@@ -321,7 +321,7 @@ FAULTS: Mapping[str, Fault] = {
         WECHAT,
         2.0,
         4.0,
-        doubts=NO_ANSWER,
+        doubts=BAD_ANSWER,
     ),
     "WeChat: answer lost after the effect": _fault(
         wechat({"kind": "disconnect_after", "count": 3}), WECHAT, 2.0, 4.0, doubts=NO_ANSWER

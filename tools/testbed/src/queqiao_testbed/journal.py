@@ -20,7 +20,7 @@ from queqiao_common.topology import CHAT, CONSUMERS, DEAD, INBOUND, READY, REPLY
 from queqiao_testbed.audit import Journal, User
 from queqiao_testbed.configuration import ACCOUNTS, TOKEN
 from queqiao_testbed.system import System
-from queqiao_testbed.verdict import NO_ANSWER, Seen
+from queqiao_testbed.verdict import SENDER_GONE, Seen
 
 PATIENCE = 20
 """Unanswered requests (1.5 s each) after which the journal cannot be read."""
@@ -70,6 +70,7 @@ class Logs:
 
     def __init__(self, system: System) -> None:
         self.doubts: list[Seen] = []
+        self.repeats: list[tuple[str, str]] = []
         self.accidents: list[str] = []
         self._system = system
         self._read: Counter[Path] = Counter()
@@ -98,6 +99,8 @@ class Logs:
             if record.get("event") == AMBIGUOUS:
                 delivery, cause = str(record["delivery_id"]), str(record["cause"])
                 self.doubts.append(Seen(what=delivery, at=time.time(), cause=cause))
+                if record["policy"] == "resend":
+                    self.repeats.append((delivery, cause))
             if record.get("event") == BROKEN or "exception" in record:
                 self.accidents.append(line)
 
@@ -154,13 +157,13 @@ class Recorder:
 
     async def _doubts(self) -> Mapping[User, int]:
         """Count, by user, the parts that egress repeated without knowing whether they were seen."""
-        logged = Counter(one.what for one in self._logs.doubts)
+        logged = Counter(delivery for delivery, _ in self._logs.repeats)
         return await self._by_user(logged | self._sent)
 
     async def _unanswered(self) -> Mapping[User, int]:
         """Count those whose sender lives: WeChat's answer was lost."""
         return await self._by_user(
-            Counter(one.what for one in self._logs.doubts if one.cause == NO_ANSWER)
+            Counter(delivery for delivery, cause in self._logs.repeats if cause != SENDER_GONE)
         )
 
     async def _by_user(self, deliveries: Mapping[str, int]) -> Mapping[User, int]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from queqiao_testbed.chaos import Form
 from queqiao_testbed.clocks import PACKAGE, find_library
 from queqiao_testbed.schedule import parts
-from queqiao_testbed.verdict import SENDER_GONE, Report
+from queqiao_testbed.verdict import BAD_ANSWER, NO_ANSWER, SENDER_GONE, Report
 
 Row = tuple[str, object]
 
@@ -27,7 +27,7 @@ def table(report: Report, form: Form, *, seed: int) -> str:
 
 def _seen(report: Report) -> Iterable[Row]:
     found = report.findings
-    gone = sum(one.cause == SENDER_GONE for one in report.doubts)
+    causes = Counter(one.cause for one in report.doubts)
     yield "messages", found.questions
     yield "answered", found.answered
     yield "never acknowledged (WeChat told the user so itself)", found.refused
@@ -36,8 +36,9 @@ def _seen(report: Report) -> Iterable[Row]:
     yield "lost", len(found.lost)
     yield "torn (a part of the answer is missing)", len(found.torn)
     yield "processes of egress that were killed", _killed(report)
-    yield "counted as ambiguous by egress: its sender was killed", gone
-    yield "counted as ambiguous by egress: WeChat's answer was lost", len(report.doubts) - gone
+    yield "counted as ambiguous by egress: its sender was killed", causes[SENDER_GONE]
+    yield "counted as ambiguous by egress: WeChat's answer was lost", causes[NO_ANSWER]
+    yield "counted as ambiguous by egress: HTTP 502 instead of an answer", causes[BAD_ANSWER]
     yield "of these, without such a fault", len(report.unexplained_doubts)
     yield "shown twice, and counted: its sender was killed", found.orphaned
     yield "shown twice, and counted: WeChat's answer was lost", found.doubted - found.orphaned

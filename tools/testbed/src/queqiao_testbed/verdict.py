@@ -13,8 +13,8 @@ EXCUSED = 0.10
 """The share of questions that an apology may stand for."""
 SHOWS_WITHIN = 90.0
 """Seconds after a fault within which a doubt or an end that it caused has come to light."""
-SENDER_GONE, NO_ANSWER = "sender_gone", "no_answer"
-"""Why egress is in doubt: its process was killed, or WeChat's answer lost."""
+SENDER_GONE, NO_ANSWER, BAD_ANSWER = "sender_gone", "no_answer", "bad_answer"
+"""Why egress is in doubt: its process was killed, WeChat's answer lost, or it was another's."""
 LAG = 2.0
 """Seconds that the test bed's loop may be late; beyond it, faults and users were not as planned."""
 

@@ -103,6 +103,13 @@ class Delivery(Section, frozen=True, kw_only=True):
         Literal["resend", "drop"],
         Meta(description="a part whose sender died during the call: say it again, or not"),
     ] = "resend"
+    unanswered: Annotated[
+        Literal["", "resend", "drop"],
+        Meta(
+            description="a part that WeChat was sent whole and said nothing to: say it again, or"
+            " take it for shown; by default as `ambiguous`"
+        ),
+    ] = ""
     thinking: Annotated[str, Meta(description="when a passive-only account's last window ends")] = (
         "我还在想，请稍等几秒，回复「1」查看答案。"
     )
