@@ -10,6 +10,7 @@ from queqiao_wechat.client import (
     AmbiguousError,
     ApiError,
     Token,
+    UnansweredError,
     UnreachableError,
     WeChatClient,
     fetch_stable_token,
@@ -165,22 +166,23 @@ async def test_a_call_that_never_left_is_safe_to_repeat(error):
 
 
 @pytest.mark.parametrize(
-    "error",
+    ("error", "is_silence"),
     [
-        httpx.ReadTimeout,
-        httpx.WriteTimeout,
-        httpx.ReadError,
-        httpx.WriteError,
-        httpx.RemoteProtocolError,
-        httpx.DecodingError,
+        (httpx.ReadTimeout, True),
+        (httpx.ReadError, True),
+        (httpx.RemoteProtocolError, True),
+        (httpx.WriteTimeout, False),
+        (httpx.WriteError, False),
+        (httpx.DecodingError, False),
     ],
 )
-async def test_a_lost_answer_is_ambiguous(error):
+async def test_a_lost_answer_is_ambiguous(error, is_silence):
     """The text may stand in the chat already: whoever repeats must know."""
     http = failing(lambda request: error("lost", request=request))
 
-    with pytest.raises(AmbiguousError, match=error.__name__):
+    with pytest.raises(AmbiguousError, match=error.__name__) as caught:
         await client_of(http).send_text("o1", "x", ai=False)
+    assert isinstance(caught.value, UnansweredError) is is_silence
 
 
 @pytest.mark.parametrize(

@@ -16,12 +16,11 @@ from queqiao_egress.sent import Marker
 ALIVE = 12.0
 """Seconds for which a sender that cannot be reached may still be sending: beyond its time-outs."""
 LOOKS = 4
-"""How often in a row a sender must be found away: who was cut off, or whose broker was, comes
-back."""
+"""How often in a row a sender must be found away: who was cut off for a moment comes back."""
 FROZEN = 90.0
 """Seconds after its claim for which a sender that is connected and says nothing is waited for."""
-BUSY_AGAIN, AWAY_AGAIN, SILENT_AGAIN = 1.0, 2.0, 5.0
-"""Seconds after which it is asked again."""
+AWAY_AGAIN, SILENT_AGAIN, BUSY_AGAIN = 2.0, 5.0, 10.0
+"""Seconds after which it is asked again; one that is busy will go on by itself."""
 
 Ask = Callable[[str, bytes], Awaitable[bytes | None]]
 """Asks a sender by its name; None: it has no connection. Raises `BrokerUnavailable`."""
@@ -80,6 +79,8 @@ class Senders:
         """Count a look at a sender that is away; those for many deliveries at once are one."""
         now_ms = self._now_ms()
         missed = self._missed.get(owner, _Missed())
+        if now_ms - missed.last_ms > FROZEN * 1000:
+            missed = _Missed()  # that was another time
         if now_ms - missed.last_ms >= AWAY_AGAIN * 1000:
             self._missed[owner] = missed = _Missed(missed.times + 1, now_ms)
         return missed.times
