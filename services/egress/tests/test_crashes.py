@@ -96,7 +96,7 @@ async def run(make_world, mode, fate, *, takes):
     deaths = 0
     for number, text in enumerate(TEXTS, 1):
         piece = delivery(text, id=f"{TURN}.{number}", final=number == len(TEXTS))
-        for attempt in range(1, 60):
+        for attempt in range(1, 400):  # each death takes a few
             try:
                 result = await world.deliver(piece, attempt=attempt, process=process)
                 break

@@ -6,6 +6,7 @@ import pytest
 from queqiao_common.errors import TransientError
 from queqiao_common.testing import delivery
 from queqiao_egress.progress import Progress
+from queqiao_egress.senders import LOOKS
 from queqiao_egress.sent import Marker
 
 
@@ -108,7 +109,7 @@ async def test_a_sender_is_gone_when_it_was_missed_time_after_time(active):
     active.kill(active.first)
     other = active.another()
     active.now_ms += 60_000
-    await missed(active, other, 3)
+    await missed(active, other, LOOKS - 1)
 
     active.now_ms += 2_000
     await active.deliver(delivery(), attempt=3, process=other)
@@ -158,13 +159,13 @@ async def test_a_broker_that_says_nothing_begins_the_looks_anew(active):
     active.kill(active.first)
     other = active.another()
     active.now_ms += 60_000
-    await missed(active, other, 3)
+    await missed(active, other, LOOKS - 1)
     active.is_silent = True
     with pytest.raises(TransientError, match="says nothing"):
         await active.deliver(delivery(), attempt=2, process=other)
     active.is_silent = False
 
-    await missed(active, other, 3)
+    await missed(active, other, LOOKS - 1)
 
 
 @pytest.mark.parametrize("asker", ["one", "two"])

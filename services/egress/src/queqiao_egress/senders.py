@@ -15,7 +15,7 @@ from queqiao_egress.sent import Marker
 
 ALIVE = 12.0
 """Seconds for which a sender that cannot be reached may still be sending: beyond its time-outs."""
-LOOKS = 4
+LOOKS = 6
 """How often in a row a sender must be found away: who was cut off for a moment comes back."""
 FROZEN = 90.0
 """Seconds after its claim for which a sender that is connected and says nothing is waited for."""
