@@ -14,7 +14,7 @@ from queqiao_testbed.configuration import Options, Ports, service_toml, simulato
 from queqiao_testbed.ports import free_ports
 from queqiao_testbed.processes import Child
 
-READY_WITHIN = 90.0
+READY_WITHIN = 240.0
 """Seconds until everything works: beside others, on two cores, a start takes long."""
 
 
