@@ -134,7 +134,7 @@ async def stage(
     system = build(folder, broker_url=broker_url, options=options)
     bus = await connect(Nats(url=broker_url), "evals")
     try:
-        await provision.apply(bus)
+        await provision.apply_patiently(bus)
         for scenario in scenarios:
             if scenario.documents:
                 await _add(folder / "queqiao.toml", scenario)

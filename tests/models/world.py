@@ -51,6 +51,7 @@ from queqiao_context.document import read as read_conversation
 from queqiao_context.notes import Remembered
 from queqiao_context.overload import Shed
 from queqiao_context.service import Context, Documented
+from queqiao_egress.allowance import Allowance
 from queqiao_egress.attaching import Attachments
 from queqiao_egress.channels.official import traits_of
 from queqiao_egress.channels.port import Channel, Message, Recipient
@@ -211,7 +212,7 @@ class World:
         attachments = Attachments(MemoryObjects(), now_ms=self.now_ms)
         sending = Sending(
             sent=self._bucket(process, SENT, Marker),
-            ledgers=self._bucket(process, QUOTA, Ledger),
+            allowance=Allowance(self._bucket(process, QUOTA, Ledger), now_ms=self.now_ms),
             attachments=attachments,
             outages=Outages(after=self.config.delivery.outage_after),
             senders=Senders(partial(self._ask, process), now_ms=self.now_ms),

@@ -30,7 +30,7 @@ async def documents(request):
         return
     broker = request.getfixturevalue("shared_broker")
     bus = await bus_module.connect(Nats(url=broker.url), "test")
-    await provision.apply(bus)
+    await provision.apply_patiently(bus)
     await bus.api(f"STREAM.PURGE.{CLAIMS.stream}")
     yield JetStreamDocuments(bus, CLAIMS, Counter)
     await bus.close()
@@ -78,7 +78,7 @@ async def test_nothing_is_lost_between_two_processes_that_write_at_once(shared_b
     """Each starts from what it saw last; the loser of a race reads again."""
     one = await bus_module.connect(Nats(url=shared_broker.url), "one")
     two = await bus_module.connect(Nats(url=shared_broker.url), "two")
-    await provision.apply(one)
+    await provision.apply_patiently(one)
     await one.api(f"STREAM.PURGE.{CLAIMS.stream}")
     mine, theirs = (JetStreamDocuments(bus, CLAIMS, Counter) for bus in (one, two))
 

@@ -16,7 +16,7 @@ async def objects(request):
         return
     broker = request.getfixturevalue("shared_broker")
     bus = await bus_module.connect(Nats(url=broker.url), "test")
-    await provision.apply(bus)
+    await provision.apply_patiently(bus)
     await bus.api(f"STREAM.PURGE.{MEDIA.stream}")
     yield JetStreamObjects(bus, MEDIA)
     await bus.close()

@@ -69,7 +69,7 @@ async def test_events_are_published_and_read_and_a_lost_connection_comes_back(se
     broker, folder = secured
     bus = await bus_module.connect(settings_of(broker, folder), "test")
     try:
-        await provision.apply(bus)
+        await provision.apply_patiently(bus)
         first = await bus.publish_event(inbound("长" * 300_000, msgid="m_1"))
         broker.restart()
         second = await bus.publish_event(inbound(msgid="m_2"))

@@ -42,7 +42,7 @@ async def tell(buried):
 @pytest.fixture
 async def bus(broker):
     bus = await bus_module.connect(Nats(url=broker.url), "test")
-    await provision.apply(bus)
+    await provision.apply_patiently(bus)
     await provision.apply_consumer(bus, QUICK)
     yield bus
     await bus.close()

@@ -43,7 +43,7 @@ def test_the_backoff_grows_and_is_bounded(attempt):
 async def connected(url):
     bus = await bus_module.connect(Nats(url=url), "test")
     try:
-        await provision.apply(bus)
+        await provision.apply_patiently(bus)
         yield bus
     finally:
         await bus.close()

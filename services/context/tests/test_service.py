@@ -268,7 +268,7 @@ async def test_while_moderation_may_still_speak_it_is_waited_for():
 @pytest.fixture
 async def bus(broker):
     bus = await bus_module.connect(Nats(url=broker.url), "test")
-    await provision.apply(bus)
+    await provision.apply_patiently(bus)
     yield bus
     await bus.close()
 
@@ -364,7 +364,7 @@ async def test_the_epoch_is_read_again_after_the_stream_was_lost(bus):
     stream = InboundStream(bus, nothing_heard())
     before = await stream.epoch()
     await bus.api(f"STREAM.DELETE.{CHAT.name}")
-    await provision.apply(bus)
+    await provision.apply_patiently(bus)
 
     assert await stream.epoch() == before
     bus.missing()  # as the consumer's loop says it

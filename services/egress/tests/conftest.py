@@ -21,6 +21,7 @@ from queqiao_common.settings import Account, Config, Pages, Secret
 from queqiao_common.settings import Delivery as Settings
 from queqiao_common.settings import Handover as HandoverSettings
 from queqiao_common.testing import ACCOUNT, NOW_MS, MemoryDocuments, MemoryObjects, received
+from queqiao_egress.allowance import Allowance
 from queqiao_egress.attaching import Attachments
 from queqiao_egress.channels.official import Official, PassiveOnly
 from queqiao_egress.mailbox import Box
@@ -81,7 +82,7 @@ class Process:
         attachments = Attachments(world.objects, now_ms=self.clock)
         sending = Sending(
             sent=world.sent,
-            ledgers=world.ledgers,
+            allowance=Allowance(world.ledgers, now_ms=self.clock),
             attachments=attachments,
             outages=world.outages,
             senders=self.senders,

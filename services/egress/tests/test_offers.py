@@ -144,7 +144,7 @@ async def test_offers_end_with_the_window_and_the_message_is_claimed():
 async def buses(shared_broker):
     """Two connections, as of two replicas."""
     both = [await bus_module.connect(Nats(url=shared_broker.url), "test") for _ in range(2)]
-    await provision.apply(both[0])
+    await provision.apply_patiently(both[0])
     await both[0].api(f"STREAM.PURGE.{CLAIMS.stream}")
     yield both
     for bus in both:

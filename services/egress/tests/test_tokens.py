@@ -166,7 +166,7 @@ def test_a_token_is_not_printed():
 @pytest.mark.broker
 async def test_two_replicas_with_a_broker_fetch_exactly_once(shared_broker, wechat):
     buses = [await bus_module.connect(Nats(url=shared_broker.url), "test") for _ in range(2)]
-    await provision.apply(buses[0])
+    await provision.apply_patiently(buses[0])
     await buses[0].api(f"STREAM.PURGE.{TOKENS.stream}")
     sources = [
         Tokens(

@@ -47,7 +47,7 @@ async def calls(model):
 @pytest.fixture
 async def bus(broker):
     bus = await bus_module.connect(Nats(url=broker.url), "test")
-    await provision.apply(bus)
+    await provision.apply_patiently(bus)
     yield bus
     await bus.close()
 

@@ -37,7 +37,7 @@ QUESTION = "怎么申请退款"
 @pytest.fixture
 async def bus(nats_url) -> AsyncIterator[Bus]:
     bus = await connect(Nats(url=nats_url), "test")
-    await provision.apply(bus, scale=0.01)
+    await provision.apply_patiently(bus, scale=0.01)
     yield bus
     for stream in [one.name for one in STREAMS] + [one.stream for one in BUCKETS]:
         await bus.api(f"STREAM.DELETE.{stream}")

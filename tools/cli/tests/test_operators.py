@@ -46,7 +46,7 @@ MINE = conversation_id(pepper="pepper", account="main", openid="oUSER")
 @pytest.fixture
 async def bus(nats_url) -> AsyncIterator[Bus]:
     bus = await connect(Nats(url=nats_url), "test")
-    await provision.apply(bus, scale=0.01)
+    await provision.apply_patiently(bus, scale=0.01)
     yield bus
     # Deleted rather than purged: a purge would leave the ids that the next test uses again.
     for stream in [one.name for one in STREAMS] + [one.stream for one in BUCKETS]:

@@ -27,7 +27,7 @@ def shard(**models):
 async def options(nats_url, tmp_path):
     """Two replicas wrote a day, and one user asked."""
     bus = await connect(Nats(url=nats_url), "test")
-    await provision.apply(bus, scale=0.01)
+    await provision.apply_patiently(bus, scale=0.01)
     shards = JetStreamDocuments(bus, USAGE, Shard)
     await shards.create(shard_key(DAY, "a"), shard(large=(3, 3000, 900, 60_000)))
     await shards.create(

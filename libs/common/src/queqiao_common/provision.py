@@ -30,8 +30,8 @@ from queqiao_common.topology import (
 
 log = logging.getLogger(__name__)
 
-STARTING = 30.0
-"""Seconds that a broker that is away, or has no leader yet, is waited for at the start."""
+STARTING = 120.0
+"""Seconds that a broker that is away, slow, or has no leader yet, is waited for at the start."""
 TRY_AGAIN = 1.0
 
 NANOS = 1_000_000_000

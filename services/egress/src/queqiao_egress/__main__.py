@@ -25,6 +25,7 @@ from queqiao_common.topology import (
     TOKENS,
 )
 
+from queqiao_egress.allowance import Allowance
 from queqiao_egress.attaching import Attachments
 from queqiao_egress.channels.building import Builder, open_http
 from queqiao_egress.channels.port import Channel
@@ -111,7 +112,7 @@ def ways_of(
         boxes=runtime.bucket(MAILBOX, Box),
         sending=Sending(
             sent=runtime.bucket(SENT, Marker),
-            ledgers=runtime.bucket(QUOTA, Ledger),
+            allowance=Allowance(runtime.bucket(QUOTA, Ledger), now_ms=runtime.now_ms),
             attachments=attachments,
             outages=outages,
             senders=senders,

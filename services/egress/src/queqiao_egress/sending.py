@@ -1,4 +1,4 @@
-"""Customer-service messages: decided and paid for, marked, sent, and marked again."""
+"""Customer-service messages: marked, sent, and marked again."""
 
 import logging
 from collections.abc import Callable
@@ -19,16 +19,16 @@ from queqiao_wechat.client import (
 )
 from queqiao_wechat.errcodes import Action
 
-from queqiao_egress import quota, sent
+from queqiao_egress import sent
+from queqiao_egress.allowance import Allowance
 from queqiao_egress.attaching import Attachments
 from queqiao_egress.channels.port import Message, key_of
 from queqiao_egress.letter import Letter
 from queqiao_egress.outages import Outages
 from queqiao_egress.pacing import retry_after, until_next_minute
 from queqiao_egress.pages import Page
-from queqiao_egress.plan import UNLIMITED, Plan, Rules, Situation, plan
+from queqiao_egress.plan import Rules
 from queqiao_egress.progress import Progress, Word
-from queqiao_egress.quota import Ledger
 from queqiao_egress.senders import ALIVE, Senders
 from queqiao_egress.sent import Marker, Policy
 
@@ -67,7 +67,7 @@ class Sending:
         self,
         *,
         sent: Documents[Marker],
-        ledgers: Documents[Ledger],
+        allowance: Allowance,
         attachments: Attachments,
         outages: Outages,
         senders: Senders,
@@ -77,7 +77,7 @@ class Sending:
         now_ms: Callable[[], int],
     ) -> None:
         self._sent = sent
-        self._ledgers = ledgers
+        self._allowance = allowance
         self._attachments = attachments
         self._outages = outages
         self._senders = senders
@@ -139,7 +139,7 @@ class Sending:
         self._respect_pause(letter.account.id)
         rules = letter.rules
         while letter.items:
-            chosen = await self._decide(letter, rules)
+            chosen = await self._allowance.plan(letter, rules)
             letter.reasons.extend(chosen.reasons)
             if not chosen.messages:
                 break
@@ -170,66 +170,6 @@ class Sending:
         self._attachments.forget(letter.account.id, attachment)
         letter.worded.extend(refusal.page.carried)
         return True
-
-    async def _decide(self, letter: Letter, rules: Rules) -> Plan:
-        """Plan, and take the messages of the plan from the ledger, in one compare-and-swap."""
-        delivery, allows = letter.delivery, letter.channel.traits.quota
-        if allows is None:
-            return await self._decide_unlimited(letter, rules)
-        used = letter.marker.used if letter.marker else 0
-
-        def change(ledger: Ledger | None) -> tuple[Ledger | None, Plan]:
-            now_ms = self._now_ms()
-            known = quota.observe(ledger, delivery.waiting, allows, now_ms=now_ms)
-            situation = Situation(
-                mode=letter.account.mode,
-                items=letter.items,
-                final=delivery.final,
-                now_ms=now_ms,
-                left=quota.left(known, delivery_id=delivery.id, used=used, now_ms=now_ms),
-                allowed=quota.allowed(known, now_ms=now_ms),
-                link=letter.link,
-            )
-            chosen = plan(situation, rules)
-            count = used + len(chosen.messages)
-            taken = quota.take(known, delivery_id=delivery.id, count=count, now_ms=now_ms)
-            return (None if not chosen.messages or taken == ledger else taken), chosen
-
-        return await self._ledgers.update(_key(letter), change)
-
-    async def _decide_unlimited(self, letter: Letter, rules: Rules) -> Plan:
-        """Plan where nothing is counted; where messages are paced, only what this minute holds.
-
-        Raises:
-            TransientError: this minute holds nothing more.
-        """
-        situation = Situation(
-            mode=letter.account.mode,
-            items=letter.items,
-            final=True,
-            now_ms=self._now_ms(),
-            left=UNLIMITED,
-            allowed=UNLIMITED,
-        )
-        chosen, per_minute = plan(situation, rules), letter.channel.traits.per_minute
-        if not per_minute or not chosen.messages:
-            return chosen
-
-        def change(ledger: Ledger | None) -> tuple[Ledger | None, tuple[int, int]]:
-            known, now_ms = ledger or Ledger(), self._now_ms()
-            room, wait_ms = quota.paced(known, per_minute=per_minute, now_ms=now_ms)
-            count = min(room, len(chosen.messages))
-            return quota.spend(known, count=count, now_ms=now_ms) if count else None, (
-                count,
-                wait_ms,
-            )
-
-        count, wait_ms = await self._ledgers.update(_key(letter), change)
-        if not count:
-            raise TransientError(
-                f"{per_minute} messages of this minute are sent", after=wait_ms / 1000
-            )
-        return structs.replace(chosen, messages=chosen.messages[:count])
 
     async def _send_pages(self, letter: Letter, messages: tuple[Page, ...]) -> Refusal | None:
         """Send one message after the other; return WeChat's refusal, where that is final."""
@@ -354,7 +294,7 @@ class Sending:
     async def _conclude(self, letter: Letter, refusal: ApiError) -> None:
         """Take note of a refusal that no repeat can change."""
         letter.errcode = refusal.errcode
-        await self._give_back(letter, is_exhausted=refusal.errcode in ALL_SPENT)
+        await self._allowance.give_back(letter, is_exhausted=refusal.errcode in ALL_SPENT)
         if refusal.errcode in ALL_SPENT and letter.channel.traits.quota is not None:
             letter.reasons.append(f"errcode {refusal.errcode}: WeChat allows no more, kept")
         elif refusal.action is Action.WAIT_DAY:
@@ -365,21 +305,6 @@ class Sending:
         if refusal.action in OPERATORS:
             fields = {"account": letter.account.id, "errcode": refusal.errcode}
             log.error("wechat.refused", extra=fields | {"detail": str(refusal)[:300]})
-
-    async def _give_back(self, letter: Letter, *, is_exhausted: bool) -> None:
-        """Leave the messages that were taken and not sent to others, or to nobody."""
-        used = letter.marker.used if letter.marker else 0
-        allows = letter.channel.traits.quota
-        if allows is None:
-            return
-
-        def change(ledger: Ledger | None) -> tuple[Ledger | None, None]:
-            now_ms = self._now_ms()
-            known = quota.observe(ledger, letter.delivery.waiting, allows, now_ms=now_ms)
-            settle = quota.exhaust if is_exhausted else quota.give_back
-            return settle(known, delivery_id=letter.delivery.id, used=used, now_ms=now_ms), None
-
-        await self._ledgers.update(_key(letter), change)
 
     async def _finish(self, letter: Letter) -> None:
         if letter.marker is not None and not letter.marker.done:
@@ -400,19 +325,12 @@ class Sending:
             pause_ms = int(until_next_minute(now_ms) * 1000)
             self._paused_until_ms[letter.account.id] = now_ms + pause_ms
         after = retry_after(action, letter.attempt, now_ms=now_ms)
-        closes_ms = await self._closes_ms(letter)
+        closes_ms = await self._allowance.closes_ms(letter)
         if closes_ms is not None and now_ms >= closes_ms:
             raise PermanentError(f"no window of the user is open any more; last: {reason}")
         if closes_ms is not None:
             after = min(after, (closes_ms - now_ms) / 1000)
         raise TransientError(reason, after=after)
-
-    async def _closes_ms(self, letter: Letter) -> int | None:
-        """Return when the user can no longer be answered; None where that never is."""
-        if letter.channel.traits.quota is None:
-            return None
-        ledger = (await self._ledgers.get(_key(letter))).value
-        return quota.closes_ms(ledger) if ledger is not None else None
 
     def _respect_pause(self, account: str) -> None:
         left_ms = self._paused_until_ms.get(account, 0) - self._now_ms()
@@ -459,10 +377,6 @@ def _followed(current: Marker | None, marker: Marker) -> tuple[Marker | None, bo
 
 def _is_of_media(error: ApiError) -> bool:
     return error.errcode in MEDIA_TROUBLE or error.action in (Action.SHORTEN, Action.BUG)
-
-
-def _key(letter: Letter) -> str:
-    return f"{letter.account.id}.{letter.delivery.conv}"
 
 
 def _shorter(rules: Rules) -> Rules:

@@ -47,7 +47,7 @@ FAQ = "问题,答案\n退款多久到账,三个工作日内原路退回。\n怎�
 @pytest.fixture
 async def bus(nats_url) -> AsyncIterator[Bus]:
     bus = await connect(Nats(url=nats_url), "test")
-    await provision.apply(bus, scale=0.01)
+    await provision.apply_patiently(bus, scale=0.01)
     yield bus
     await bus.api(f"STREAM.PURGE.{KNOWLEDGE.stream}")
     await bus.close()
