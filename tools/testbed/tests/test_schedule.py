@@ -2,7 +2,7 @@
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from queqiao_testbed.schedule import AT_ONCE, Kind, draw, parts
+from queqiao_testbed.schedule import AT_ONCE, Kind, draw, parts, service_of
 
 KINDS = {
     "kill": Kind(
@@ -54,3 +54,13 @@ def test_every_kind_has_its_turn(seed, rounds):
     assert {kind: sum(one.kind == kind for one in plan) for kind in KINDS} == dict.fromkeys(
         KINDS, rounds
     )
+
+
+@settings(deadline=None)
+@given(seed=seeds, rounds=st.integers(1, 5))
+def test_a_kind_goes_round_the_services(seed, rounds):
+    """Else a run may kill everybody but the one whose death is looked into."""
+    plan = draw({"kill": KINDS["kill"]}, seed=seed, count=2 * rounds, seconds=600.0)
+
+    hit = [service_of(one.target) for one in plan]
+    assert hit.count("llm") == hit.count("egress") == rounds

@@ -58,7 +58,8 @@ class Form:
 
 
 SHORT = Form(messages=1600, seconds=75.0, faults=len(FAULTS))
-LONG = Form(messages=10_000, seconds=330.0, faults=80, kinds={**FAULTS, **LONG_ONLY})
+EVERYTHING = {**FAULTS, **LONG_ONLY}
+LONG = Form(messages=10_000, seconds=330.0, faults=3 * len(EVERYTHING), kinds=EVERYTHING)
 
 
 async def decided(folder: Path, run: Callable[[Path], Awaitable[Report]]) -> Report:

@@ -31,6 +31,8 @@ POISON = "poison:"
 """How the ids of unreadable events begin."""
 CONSUMED = frozenset(consumer.reads for consumer in CONSUMERS)
 """The subjects whose unreadable events somebody has to bury; the others are only listened to."""
+CALLED_WITHIN, ANSWERS_AFTER = 1.0, 4.0
+"""Seconds until a message is surely on its way to WeChat, and until it is answered."""
 STARTS = 6.0
 """Seconds that a killed process is left alone: until it has started again."""
 
@@ -68,6 +70,14 @@ async def kill(scene: Scene, one: Planned) -> None:
         await asyncio.sleep(one.seconds)
     finally:
         scene.release(*children)
+
+
+async def kill_sender(scene: Scene, one: Planned) -> None:
+    """SIGKILL in the middle of one call: WeChat has shown a message, and has not said so yet."""
+    rule: Rule = {"path": SEND, "kind": "delay_after", "seconds": ANSWERS_AFTER, "count": 1}
+    async with scene.wechat(rule):
+        await asyncio.sleep(CALLED_WITHIN)
+        await kill(scene, one)
 
 
 async def pause(scene: Scene, one: Planned) -> None:
@@ -288,6 +298,9 @@ FAULTS: Mapping[str, Fault] = {
     "clock: two minutes off": _fault(misdate, REPLICAS, 4.0, 10.0),
     "kill -9 of a replica": _fault(kill, REPLICAS, 0.0, 2.0, rest=STARTS, doubts=SENDER_GONE),
     "kill -9 of a whole service": _fault(kill, SERVICES, 0.0, 2.0, rest=STARTS, doubts=SENDER_GONE),
+    "kill -9 in a call to WeChat": _fault(
+        kill_sender, (EGRESS,), 0.0, 2.0, rest=CALLED_WITHIN + STARTS, doubts=SENDER_GONE
+    ),
     "pause (SIGSTOP)": _fault(pause, REPLICAS, 3.0, 16.0),
     "rolling restart": _fault(restart, SERVICES, 16.0, 16.0, rest=STARTS),
     "broker: kill -9": _fault(kill_broker, (BROKER,), 0.0, 1.5, rest=STARTS, ends=True),

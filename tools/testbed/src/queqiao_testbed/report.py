@@ -3,26 +3,34 @@
 from collections import Counter
 from collections.abc import Iterable
 
+from queqiao_common.topology import SERVICES
+
 from queqiao_testbed.chaos import Form
 from queqiao_testbed.clocks import PACKAGE, find_library
-from queqiao_testbed.schedule import parts
+from queqiao_testbed.schedule import parts, service_of
 from queqiao_testbed.verdict import BAD_ANSWER, NO_ANSWER, SENDER_GONE, Report
 
-Row = tuple[str, object]
+Row = tuple[object, ...]
 
 
 def table(report: Report, form: Form, *, seed: int) -> str:
     """Return what was done and what was found, as Markdown."""
-    faults = Counter(one.kind for one in report.faults)
-    done = [(kind, count) for kind, count in sorted(faults.items())]
     head = (
         f"Seed {seed}: {form.rate:.0f} messages/s for {form.seconds:.0f} s, "
         f"{len(report.faults)} faults, two replicas of each service."
     )
     if find_library() is None:
         head += f" Clocks were left alone: {PACKAGE} is not installed."
-    seen = _rows(("what users saw", "number"), _seen(report))
-    return "\n\n".join((head, _rows(("fault", "times"), done), seen))
+    done = _rows("| fault | times | to |\n|---|---:|---|", _done(report))
+    seen = _rows("| what users saw | number |\n|---|---:|", _seen(report))
+    return f"{head}\n\n{done}\n\n{seen}"
+
+
+def _done(report: Report) -> Iterable[Row]:
+    times = Counter(one.kind for one in report.faults)
+    for kind, count in sorted(times.items()):
+        hit = {service_of(one.target) for one in report.faults if one.kind == kind}
+        yield kind, count, ", ".join(service for service in SERVICES if service in hit)
 
 
 def _seen(report: Report) -> Iterable[Row]:
@@ -60,7 +68,5 @@ def _killed(report: Report) -> int:
     return sum(len(parts(target, replicas=2)) for target in killed)
 
 
-def _rows(head: tuple[str, str], rows: Iterable[Row]) -> str:
-    lines = [f"| {head[0]} | {head[1]} |", "|---|---:|"]
-    lines += [f"| {name} | {value} |" for name, value in rows]
-    return "\n".join(lines)
+def _rows(head: str, rows: Iterable[Row]) -> str:
+    return "\n".join([head, *(f"| {' | '.join(map(str, row))} |" for row in rows)])

@@ -1,6 +1,7 @@
 """What goes wrong, and when: drawn from a seed alone, so that a run can be repeated. Pure."""
 
 import random
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -51,11 +52,17 @@ def parts(target: str, replicas: int) -> frozenset[str]:
     return frozenset({target})
 
 
+def service_of(target: str) -> str:
+    """Return the service that a target is, or is a replica of; other targets are themselves."""
+    return target.rpartition("-")[0] or target
+
+
 def draw(
     kinds: Mapping[str, Kind], *, seed: int, count: int, seconds: float, replicas: int = 2
 ) -> tuple[Planned, ...]:
     """Draw `count` faults for a run of `seconds`, each kind as often as any other.
 
+    A kind goes round the services: it hits the one that it has hit least, where that is free.
     Nothing is hit by two faults at the same time; a fault that finds no free target is drawn again.
     """
     dice = random.Random(seed)
@@ -82,7 +89,9 @@ def _placed(
 ) -> Planned:
     """Place a fault at `at`, or as soon after it as a target of its kind is free."""
     lasts = dice.uniform(kind.shortest, kind.longest)
+    hit = Counter(service_of(other.target) for other in plan if other.kind == name)
     targets = dice.sample(kind.targets, len(kind.targets))
+    targets.sort(key=lambda target: hit[service_of(target)])
     while True:
         for target in targets:
             one = Planned(

@@ -11,8 +11,10 @@ from queqiao_testbed.audit import Findings
 
 EXCUSED = 0.10
 """The share of questions that an apology may stand for."""
-SHOWS_WITHIN = 90.0
-"""Seconds after a fault within which a doubt or an end that it caused has come to light."""
+SHOWS_WITHIN = 120.0
+"""Seconds after a fault within which a doubt or an end that it caused has come to light.
+
+A sender whose connection nobody can judge by is waited for, for 90 s (ADR 0020)."""
 SENDER_GONE, NO_ANSWER, BAD_ANSWER = "sender_gone", "no_answer", "bad_answer"
 """Why egress is in doubt: its process was killed, WeChat's answer lost, or it was another's."""
 LAG = 2.0
