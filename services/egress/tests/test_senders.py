@@ -35,6 +35,14 @@ async def ended(running):
         await running
 
 
+async def killed_in_a_call(active):
+    """Kill the first process in the middle of a call; returns another."""
+    running, _ = await under_way(active)
+    await ended(running)
+    active.kill(active.first)
+    return active.another()
+
+
 async def test_a_call_that_another_process_is_making_is_waited_for_however_long(active, caplog):
     running, gate = await under_way(active)
     active.now_ms += 300_000
@@ -104,10 +112,7 @@ async def missed(active, process, times):
 
 
 async def test_a_sender_is_gone_when_it_was_missed_time_after_time(active):
-    running, _ = await under_way(active)
-    await ended(running)
-    active.kill(active.first)
-    other = active.another()
+    other = await killed_in_a_call(active)
     active.now_ms += 60_000
     await missed(active, other, LOOKS - 1)
 
@@ -121,10 +126,7 @@ async def test_a_sender_that_lost_its_connection_with_the_broker_is_waited_for_a
     active,
 ):
     """A broker that restarts ends the connection of whoever stands still just then."""
-    running, _ = await under_way(active)
-    await ended(running)
-    active.kill(active.first)
-    other = active.another()
+    other = await killed_in_a_call(active)
     other.senders.reconnected()  # before the sender's claim: of no account
     active.now_ms += 20_000
     await missed(active, other, 2)
@@ -141,10 +143,7 @@ async def test_a_sender_that_lost_its_connection_with_the_broker_is_waited_for_a
 
 
 async def test_looks_for_many_deliveries_at_once_are_one(active):
-    running, _ = await under_way(active)
-    await ended(running)
-    active.kill(active.first)
-    other = active.another()
+    other = await killed_in_a_call(active)
     active.now_ms += 60_000
 
     for _ in range(10):
@@ -154,10 +153,7 @@ async def test_looks_for_many_deliveries_at_once_are_one(active):
 
 async def test_a_broker_that_says_nothing_begins_the_looks_anew(active):
     """After its outage the others come back one after the other."""
-    running, _ = await under_way(active)
-    await ended(running)
-    active.kill(active.first)
-    other = active.another()
+    other = await killed_in_a_call(active)
     active.now_ms += 60_000
     await missed(active, other, LOOKS - 1)
     active.is_silent = True
