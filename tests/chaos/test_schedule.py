@@ -25,9 +25,9 @@ ambiguous, out of order or another user's; when more than a tenth of the questio
 apologised for, or one that was asked when all was well again; when egress is in doubt, or a process
 ends, without a fault that may cause it (a planned restart causes neither); when something is left
 to be done, a replica does not come back, a readable event is buried, an unreadable one is not, or a
-log holds an error that nobody foresaw. Egress may be in doubt where one of its processes was killed
-in the middle of a call, and where WeChat's answer to a call was lost; a pause, a cut, a broker that
-dies leave none (ADR 0020). The long form is run twice: for what WeChat said nothing to, nobody can
+log holds an error that nobody foresaw. Egress may be in doubt of a call whose very process was
+killed in the middle of it, and where WeChat's answer was lost; a pause, a cut, a broker that dies
+leave none (ADR 0020). The long form is run twice: for what WeChat said nothing to, nobody can
 know whether it was shown, and a user may rather read it twice than not at all, or rather not twice
 (`[delivery] unanswered`, ADR 0019). It is **repeated**, once, when the test bed itself could not
 do its part. How long it took, and the longest wait for an answer, are **shown** only: where WeChat

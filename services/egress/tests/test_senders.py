@@ -71,6 +71,7 @@ async def test_a_sender_that_stands_still_is_waited_for_and_then_given_up(active
     result = await active.deliver(delivery(), attempt=3, process=other)
     assert (len(active.wechat.shown), result.status) == (1, "delivered")
     assert causes_of_doubt(caplog) == ["sender_gone"]
+    assert caplog.records[-1].replica == "one"
 
     # When it wakes up, it finds that somebody else has gone on.
     gate.set()

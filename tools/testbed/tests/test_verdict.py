@@ -2,7 +2,6 @@
 
 import pytest
 from queqiao_testbed.audit import Findings
-from queqiao_testbed.faults import FAULTS
 from queqiao_testbed.verdict import (
     BAD_ANSWER,
     LAG,
@@ -14,7 +13,7 @@ from queqiao_testbed.verdict import (
     Seen,
 )
 
-KILL = Happened(kind="kill", target="egress-0", began=10.0, ended=12.0, doubts=SENDER_GONE)
+SILENCE = Happened(kind="silence", target="wechat", began=10.0, ended=12.0, doubts=NO_ANSWER)
 CUT = Happened(kind="cut", target="llm-0", began=10.0, ended=12.0, ends=True)
 
 
@@ -58,34 +57,33 @@ def test_the_last_round_has_to_be_answered_and_not_only_excused():
     [(9.0, False), (11.0, True), (12.0 + SHOWS_WITHIN, True), (13.0 + SHOWS_WITHIN, False)],
 )
 def test_a_doubt_needs_a_fault_that_may_cause_one(at, is_explained):
-    """A planned restart is none of them."""
-    doubts = (Seen(what="d1", at=at, cause=SENDER_GONE),)
+    doubts = (Seen(what="d1", at=at, cause=NO_ANSWER),)
 
-    assert bool(Report(doubts=doubts, faults=(KILL,)).problems) is not is_explained
+    assert bool(Report(doubts=doubts, faults=(SILENCE,)).problems) is not is_explained
     assert Report(doubts=doubts, faults=(CUT,)).problems
 
 
-def test_a_kill_explains_no_lost_answer():
-    doubts = (Seen(what="d1", at=11.0, cause=NO_ANSWER),)
+def test_a_lost_answer_explains_no_other_doubt():
+    doubts = (Seen(what="d1", at=11.0, cause=BAD_ANSWER),)
 
-    assert Report(doubts=doubts, faults=(KILL,)).problems == {
-        "in doubt without a reason": ("d1: no_answer",)
+    assert Report(doubts=doubts, faults=(SILENCE,)).problems == {
+        "in doubt without a reason": ("d1: bad_answer",)
     }
 
 
-def test_only_kills_of_egress_itself_leave_a_sender_in_doubt():
-    killed, paused = FAULTS["kill -9 of a replica"], FAULTS["pause (SIGSTOP)"]
+def test_only_the_death_of_the_sender_itself_explains_that_it_is_gone():
+    """One that was paused, or cut off, while another was killed was not gone."""
+    doubts = (Seen(what="d1", at=11.0, cause=SENDER_GONE, replica="one"),)
 
-    assert killed.doubt_at("egress-1") == SENDER_GONE
-    assert killed.doubt_at("context-0") == paused.doubt_at("egress-1") == ""
-    assert FAULTS["WeChat: HTTP 502"].doubt_at("wechat") == BAD_ANSWER
+    assert not Report(doubts=doubts, killed=frozenset({"one"})).problems
+    assert Report(doubts=doubts, killed=frozenset({"two"})).problems
 
 
 def test_an_end_needs_a_fault_that_may_cause_one():
     ends = (Seen(what="llm-0 (1)", at=11.0),)
 
     assert not Report(ends=ends, faults=(CUT,)).problems
-    assert Report(ends=ends, faults=(KILL,)).problems
+    assert Report(ends=ends, faults=(SILENCE,)).problems
 
 
 def test_the_test_beds_own_trouble_is_no_verdict():

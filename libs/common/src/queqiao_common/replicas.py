@@ -5,11 +5,14 @@ also tells a replica that has ended from one that only stands still. The broker 
 where no connection listens any more, and a killed process's connection is closed by its kernel.
 """
 
+import logging
 from collections.abc import Callable
 
 from queqiao_common.answers import NobodyListens
 from queqiao_common.bus import Bus
 from queqiao_common.topology import REPLICA
+
+log = logging.getLogger(__name__)
 
 ANSWERS_WITHIN = 1.0
 """Seconds; the answer is in memory."""
@@ -31,6 +34,7 @@ class Replicas:
         await self._bus.subscribe(
             self._subject(name), lambda raw: self._bus.tell_soon(raw.reply, answer(raw.data))
         )
+        log.info("replica.listening", extra={"replica": name})
 
     async def ask(self, name: str, body: bytes) -> bytes | None:
         """Return what that replica says; None: it has no connection to the broker.

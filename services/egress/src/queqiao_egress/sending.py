@@ -278,9 +278,9 @@ class Sending:
             self._remember(letter, settled)
             return settled
         AMBIGUOUS.labels(policy).inc()
-        fields = {"delivery_id": letter.delivery.id, "policy": policy}
-        part = marker.parts + 1
-        log.warning("delivery.ambiguous", extra=fields | {"part": part, "cause": cause})
+        part, fields = marker.parts + 1, {"delivery_id": letter.delivery.id, "policy": policy}
+        fields |= {"cause": cause, "replica": marker.owner}
+        log.warning("delivery.ambiguous", extra=fields | {"part": part})
         letter.reasons.append(f"part {part} may have arrived: {policy}")
         settled = sent.doubtful(marker, policy)
         self._remember(letter, settled)

@@ -170,9 +170,7 @@ async def _attack(scene: Scene, form: Form, schedule: Sequence[Planned]) -> None
         await asyncio.sleep(max(0.0, began + one.at - loop.time()))
         sys.stderr.write(f"{one}\n")
         fault = form.kinds[one.kind]
-        with scene.happening(
-            one.kind, one.target, doubts=fault.doubt_at(one.target), ends=fault.ends
-        ):
+        with scene.happening(one.kind, one.target, doubts=fault.doubts, ends=fault.ends):
             try:
                 await fault.harm(scene, one)
             except Exception as error:
@@ -210,6 +208,7 @@ async def judged(scene: Scene, *, excused_share: float = EXCUSED) -> Report:
         final=final,
         faults=tuple(scene.faults),
         doubts=tuple(scene.logs.doubts),
+        killed=frozenset(scene.killed),
         ends=tuple(scene.ends),
         late=tuple(scene.late),
         backlog=backlog,

@@ -19,7 +19,7 @@ from queqiao_common.topology import CONSUMERS, DEAD_LETTERS, SERVICES, SUBJECTS
 from queqiao_testbed.configuration import TOKEN
 from queqiao_testbed.scene import SOON, Rule, Scene
 from queqiao_testbed.schedule import BROKER, Kind, Planned
-from queqiao_testbed.verdict import BAD_ANSWER, NO_ANSWER, SENDER_GONE
+from queqiao_testbed.verdict import BAD_ANSWER, NO_ANSWER
 
 REPLICAS = tuple(f"{service}-{number}" for service in SERVICES for number in range(2))
 MODEL, WECHAT, USERS, SUBJECT = ("model",), ("wechat",), ("users",), ("subjects",)
@@ -43,18 +43,13 @@ Harm = Callable[[Scene, Planned], Awaitable[None]]
 class Fault(Kind):
     """A kind of fault, and how it is done.
 
-    `doubts` is why egress may not know afterwards what WeChat has shown: it was killed in the
-    middle of a call, or heard no answer. After one that `ends`, a process may have given up by
-    itself.
+    `doubts` is why egress, alive, may not know afterwards what WeChat has shown. After one that
+    `ends`, a process may have given up by itself.
     """
 
     harm: Harm
     doubts: str = ""
     ends: bool = False
-
-    def doubt_at(self, target: str) -> str:
-        """Return `doubts` where it hits egress, or WeChat."""
-        return self.doubts if target in WECHAT or target.startswith(EGRESS) else ""
 
 
 # -- processes ------------------------------------------------------------------------------
@@ -67,6 +62,7 @@ async def kill(scene: Scene, one: Planned) -> None:
         for child in children:
             scene.hold(child)
             await asyncio.to_thread(child.kill)
+            scene.was_killed(child)
         await asyncio.sleep(one.seconds)
     finally:
         scene.release(*children)
@@ -296,10 +292,10 @@ def _refusing(count: int, *errcodes: int) -> Harm:
 
 FAULTS: Mapping[str, Fault] = {
     "clock: two minutes off": _fault(misdate, REPLICAS, 4.0, 10.0),
-    "kill -9 of a replica": _fault(kill, REPLICAS, 0.0, 2.0, rest=STARTS, doubts=SENDER_GONE),
-    "kill -9 of a whole service": _fault(kill, SERVICES, 0.0, 2.0, rest=STARTS, doubts=SENDER_GONE),
+    "kill -9 of a replica": _fault(kill, REPLICAS, 0.0, 2.0, rest=STARTS),
+    "kill -9 of a whole service": _fault(kill, SERVICES, 0.0, 2.0, rest=STARTS),
     "kill -9 in a call to WeChat": _fault(
-        kill_sender, (EGRESS,), 0.0, 2.0, rest=CALLED_WITHIN + STARTS, doubts=SENDER_GONE
+        kill_sender, (EGRESS,), 0.0, 2.0, rest=CALLED_WITHIN + STARTS
     ),
     "pause (SIGSTOP)": _fault(pause, REPLICAS, 3.0, 16.0),
     "rolling restart": _fault(restart, SERVICES, 16.0, 16.0, rest=STARTS),

@@ -26,6 +26,7 @@ PATIENCE = 20
 """Unanswered requests (1.5 s each) after which the journal cannot be read."""
 MARK_TEXT = re.compile(r"#\w+-\d+#")
 AMBIGUOUS = "delivery.ambiguous"
+LISTENING = "replica.listening"
 BROKEN = "worker.broken"
 TRACEBACK = "Traceback (most recent call last)"
 UNKNOWN = (-1, -1)
@@ -66,12 +67,17 @@ class _Found(Struct):
 
 
 class Logs:
-    """What the services have logged, read as it is written: each line once."""
+    """What the services have logged, read as it is written: each line once.
+
+    `replicas` are the names by which the processes of egress know each other, by the name of the
+    test bed's child; a child that was started again has another one.
+    """
 
     def __init__(self, system: System) -> None:
         self.doubts: list[Seen] = []
         self.repeats: list[tuple[str, str]] = []
         self.accidents: list[str] = []
+        self.replicas: dict[str, str] = {}
         self._system = system
         self._read: Counter[Path] = Counter()
 
@@ -85,22 +91,27 @@ class Logs:
                     lines.pop()  # its end is still to come
                 self._read[path] += sum(map(len, lines))
                 for line in lines:
-                    self._note(line.decode(errors="replace").strip())
+                    self._note(path.stem, line.decode(errors="replace").strip())
 
-    def _note(self, line: str) -> None:
+    def _note(self, child: str, line: str) -> None:
         if line.startswith(TRACEBACK):
             self.accidents.append(line)
             return
-        if not any(f'"{word}"' in line for word in (AMBIGUOUS, BROKEN, "exception")):
+        if not any(f'"{word}"' in line for word in (AMBIGUOUS, LISTENING, BROKEN, "exception")):
             return
         # A kill may have cut a line short, and the next process has gone on behind it.
         with contextlib.suppress(msgspec.MsgspecError, ValueError):
             record = msgspec.json.decode(line[line.rindex('{"time"') :], type=dict[str, Any])
             if record.get("event") == AMBIGUOUS:
                 delivery, cause = str(record["delivery_id"]), str(record["cause"])
-                self.doubts.append(Seen(what=delivery, at=time.time(), cause=cause))
+                doubt = Seen(
+                    what=delivery, at=time.time(), cause=cause, replica=str(record["replica"])
+                )
+                self.doubts.append(doubt)
                 if record["policy"] == "resend":
                     self.repeats.append((delivery, cause))
+            if record.get("event") == LISTENING:
+                self.replicas[child] = str(record["replica"])
             if record.get("event") == BROKEN or "exception" in record:
                 self.accidents.append(line)
 

@@ -7,7 +7,7 @@ from queqiao_common.topology import SERVICES
 
 from queqiao_testbed.chaos import Form
 from queqiao_testbed.clocks import PACKAGE, find_library
-from queqiao_testbed.schedule import parts, service_of
+from queqiao_testbed.schedule import service_of
 from queqiao_testbed.verdict import BAD_ANSWER, NO_ANSWER, SENDER_GONE, Report
 
 Row = tuple[object, ...]
@@ -43,7 +43,7 @@ def _seen(report: Report) -> Iterable[Row]:
     yield "answered by the apology or the request for patience", found.excused
     yield "lost", len(found.lost)
     yield "torn (a part of the answer is missing)", len(found.torn)
-    yield "processes of egress that were killed", _killed(report)
+    yield "processes of egress that were killed", len(report.killed)
     yield "counted as ambiguous by egress: its sender was killed", causes[SENDER_GONE]
     yield "counted as ambiguous by egress: WeChat's answer was lost", causes[NO_ANSWER]
     yield "counted as ambiguous by egress: HTTP 502 instead of an answer", causes[BAD_ANSWER]
@@ -61,11 +61,6 @@ def _seen(report: Report) -> Iterable[Row]:
     yield "other events buried", sum(report.buried.values())
     yield "processes that ended unasked, or not cleanly", len(report.ends)
     yield "longest time from a question to its answer", f"{found.longest:.1f} s ({found.slowest})"
-
-
-def _killed(report: Report) -> int:
-    killed = (one.target for one in report.faults if one.doubts == SENDER_GONE)
-    return sum(len(parts(target, replicas=2)) for target in killed)
 
 
 def _rows(head: str, rows: Iterable[Row]) -> str:

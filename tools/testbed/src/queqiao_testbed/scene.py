@@ -32,8 +32,9 @@ class Scene:
     """The whole system under attack, and what has been seen of it.
 
     `ends` are those that nobody asked for, or that were not clean; `late` the replicas that were
-    not back in time after a restart; `poison` the ids of unreadable events, by where they are
-    stored; `troubles` what the test bed itself could not do.
+    not back in time after a restart; `killed` the processes of egress that were, by the names that
+    they give themselves; `poison` the ids of unreadable events, by where they are stored;
+    `troubles` what the test bed itself could not do.
     """
 
     system: System
@@ -46,6 +47,7 @@ class Scene:
     faults: list[Happened] = field(default_factory=list)
     ends: list[Seen] = field(default_factory=list)
     late: list[str] = field(default_factory=list)
+    killed: set[str] = field(default_factory=set)
     poison: dict[tuple[str, int], str] = field(default_factory=dict)
     troubles: list[str] = field(default_factory=list)
     lag: float = 0.0
@@ -69,6 +71,12 @@ class Scene:
         """Keep a replica from being started again."""
         self._down.add(child.name)
         self._asked.add(child.name)
+
+    def was_killed(self, child: Child) -> None:
+        """Note which process it was, while it is not started again."""
+        self.logs.read()
+        if child.name in self.logs.replicas:
+            self.killed.add(self.logs.replicas[child.name])
 
     def release(self, *children: Child) -> None:
         """Let the supervisor start these replicas again."""

@@ -11,10 +11,8 @@ from queqiao_testbed.audit import Findings
 
 EXCUSED = 0.10
 """The share of questions that an apology may stand for."""
-SHOWS_WITHIN = 120.0
-"""Seconds after a fault within which a doubt or an end that it caused has come to light.
-
-A sender whose connection nobody can judge by is waited for, for 90 s (ADR 0020)."""
+SHOWS_WITHIN = 90.0
+"""Seconds after a fault within which a doubt or an end that it caused has come to light."""
 SENDER_GONE, NO_ANSWER, BAD_ANSWER = "sender_gone", "no_answer", "bad_answer"
 """Why egress is in doubt: its process was killed, WeChat's answer lost, or it was another's."""
 LAG = 2.0
@@ -25,8 +23,9 @@ LAG = 2.0
 class Happened:
     """A fault that was done, in Unix seconds of the test bed's own clock.
 
-    `doubts` is why egress may not know afterwards what WeChat has shown, by the cause that it logs;
-    after one that `ends`, a process may have given up by itself.
+    `doubts` is why egress may not know afterwards what WeChat has shown, by the cause that it logs
+    (but for a sender's death: there the one that was killed is known); after one that `ends`, a
+    process may have given up by itself.
     """
 
     kind: str
@@ -43,11 +42,15 @@ class Happened:
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """Something that a process did, and when the test bed saw it (Unix seconds)."""
+    """Something that a process did, and when the test bed saw it (Unix seconds).
+
+    Of a doubt: why, and which process of egress made the call.
+    """
 
     what: str
     at: float
     cause: str = ""
+    replica: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +61,7 @@ class Report:
     final: frozenset[str] = frozenset()  # the marks that were asked when all was well again
     faults: tuple[Happened, ...] = ()
     doubts: tuple[Seen, ...] = ()  # as egress logged them
+    killed: frozenset[str] = frozenset()  # the processes of egress that were, by their own names
     ends: tuple[Seen, ...] = ()  # unasked, or not clean
     late: tuple[str, ...] = ()  # replicas that were not back in time after a restart
     backlog: Mapping[str, tuple[int, int]] = field(default_factory=dict)
@@ -114,11 +118,14 @@ class Report:
     def unexplained_doubts(self) -> tuple[str, ...]:
         """What egress was in doubt about without a fault that leaves it in this kind of doubt."""
         return tuple(
-            f"{one.what}: {one.cause}"
-            for one in self.doubts
-            if not any(
-                fault.doubts == one.cause and fault.explains(one.at) for fault in self.faults
-            )
+            f"{one.what}: {one.cause}" for one in self.doubts if not self._is_explained(one)
+        )
+
+    def _is_explained(self, doubt: Seen) -> bool:
+        if doubt.cause == SENDER_GONE:
+            return doubt.replica in self.killed
+        return any(
+            fault.doubts == doubt.cause and fault.explains(doubt.at) for fault in self.faults
         )
 
     @property
