@@ -34,7 +34,7 @@ from queqiao_common import bus, provision, settings
 
 async def make():
     connected = await bus.connect(settings.Nats(url=sys.argv[1]), "upgrade")
-    await provision.apply_patiently(connected)
+    await provision.apply(connected)
     await connected.close()
 
 asyncio.run(make())
