@@ -215,7 +215,7 @@ class World:
             allowance=Allowance(self._bucket(process, QUOTA, Ledger), now_ms=self.now_ms),
             attachments=attachments,
             outages=Outages(after=self.config.delivery.outage_after),
-            senders=Senders(partial(self._ask, process), now_ms=self.now_ms),
+            senders=Senders(partial(self._ask, process), now_ms=self.now_ms, patience=0.0),
             progress=progress,
             settings=self.config.delivery,
             owner=owner,

@@ -70,13 +70,13 @@ class FakeWeChat:
 class Process:
     """One egress process; several may share a `World`."""
 
-    def __init__(self, world, owner):
+    def __init__(self, world, owner, patience=0.0):
         self.claims = Claims(world.claims, until=self.until)
         self.world = world
         self.owner = owner
         self.progress = Progress()
         self.is_frozen = False
-        self.senders = Senders(world.ask, now_ms=self.clock)
+        self.senders = Senders(world.ask, now_ms=self.clock, sleep=world.sleep, patience=patience)
         world.processes.append(self)
         config = world.config()
         attachments = Attachments(world.objects, now_ms=self.clock)
@@ -175,8 +175,11 @@ class World:
         self.uploads.append((attachment.kind, body))
         return f"media-{len(self.uploads)}"
 
-    def another(self, owner="two"):
-        return Process(self, owner)
+    def another(self, owner="two", *, patience=0.0):
+        return Process(self, owner, patience)
+
+    async def sleep(self, seconds):
+        self.now_ms += round(seconds * 1000)
 
     def kill(self, process):
         """Its connection is closed; what it knew is gone."""

@@ -6,7 +6,7 @@ import pytest
 from queqiao_common.errors import TransientError
 from queqiao_common.testing import delivery
 from queqiao_egress.progress import Progress
-from queqiao_egress.senders import LOOKS
+from queqiao_egress.senders import LOOKS, PATIENCE
 from queqiao_egress.sent import Marker
 
 
@@ -121,6 +121,31 @@ async def test_a_sender_is_gone_when_it_was_missed_time_after_time(active):
     await active.deliver(delivery(), attempt=3, process=other)
 
     assert len(active.wechat.shown) == 1
+
+
+async def test_a_sender_is_missed_by_one_process_and_not_by_each_in_turn(active, caplog):
+    """Else, with many replicas, a delivery is given up before any has missed it often enough."""
+    await killed_in_a_call(active)
+    other = active.another("three", patience=PATIENCE)
+    active.now_ms += 10_000
+
+    result = await active.deliver(delivery(), attempt=2, process=other)
+
+    assert (len(active.wechat.shown), result.status) == (1, "delivered")
+    assert causes_of_doubt(caplog) == ["sender_gone"]
+
+
+async def test_a_sender_that_stands_still_is_not_waited_for_in_place_for_ever(active):
+    running, gate = await under_way(active)
+    active.first.is_frozen = True
+    began_ms = active.now_ms
+
+    with pytest.raises(TransientError, match="says nothing"):
+        await active.deliver(delivery(), attempt=2, process=active.another(patience=PATIENCE))
+    assert active.now_ms - began_ms == PATIENCE * 1000
+
+    gate.set()
+    await running
 
 
 async def test_a_sender_that_lost_its_connection_with_the_broker_is_waited_for_as_one_that_sleeps(

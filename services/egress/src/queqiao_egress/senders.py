@@ -4,6 +4,7 @@ A process that stands still is connected and says nothing; one that is cut off c
 then what WeChat answered, and are waited for. A killed one's connection is closed by its kernel.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
@@ -21,6 +22,9 @@ FROZEN = 90.0
 """Seconds after its claim for which a sender that is connected and says nothing is waited for."""
 AWAY_AGAIN, SILENT_AGAIN, BUSY_AGAIN = 2.0, 5.0, 10.0
 """Seconds after which it is asked again; one that is busy will go on by itself."""
+PATIENCE = 15.0
+"""Seconds for which it is asked again in place, so that one process looks, and not each in turn:
+given back each time, a delivery would spend its attempts on waiting."""
 
 Ask = Callable[[str, bytes], Awaitable[bytes | None]]
 """Asks a sender by its name; None: it has no connection. Raises `BrokerUnavailable`."""
@@ -36,9 +40,18 @@ class _Missed(NamedTuple):
 class Senders:
     """The replicas of egress as another one sees them."""
 
-    def __init__(self, ask: Ask, *, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        ask: Ask,
+        *,
+        now_ms: Callable[[], int],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        patience: float = PATIENCE,
+    ) -> None:
         self._ask = ask
         self._now_ms = now_ms
+        self._sleep = sleep
+        self._patience = patience
         self._missed: dict[str, _Missed] = {}
         self._connected_ms = 0
 
@@ -48,6 +61,18 @@ class Senders:
         Raises:
             TransientError: it is busy with it, or may come back.
         """
+        waited = 0.0
+        while True:
+            try:
+                return await self._look(delivery_id, marker)
+            except TransientError as error:
+                again = error.after or AWAY_AGAIN
+                if waited + again > self._patience:
+                    raise
+            waited += again
+            await self._sleep(again)
+
+    async def _look(self, delivery_id: str, marker: Marker) -> Word | None:
         age = (self._now_ms() - marker.since_ms) / 1000
         try:
             answer = await self._ask(marker.owner, delivery_id.encode())
