@@ -278,9 +278,10 @@ class Sending:
             self._remember(letter, settled)
             return settled
         AMBIGUOUS.labels(policy).inc()
-        part, fields = marker.parts + 1, {"delivery_id": letter.delivery.id, "policy": policy}
-        fields |= {"cause": cause, "replica": marker.owner}
-        log.warning("delivery.ambiguous", extra=fields | {"part": part})
+        part = marker.parts + 1
+        why = {"policy": policy, "cause": cause, "replica": marker.owner}
+        fields = {"delivery_id": letter.delivery.id, "part": part, **why}
+        log.warning("delivery.ambiguous", extra=fields)
         letter.reasons.append(f"part {part} may have arrived: {policy}")
         settled = sent.doubtful(marker, policy)
         self._remember(letter, settled)
